@@ -1,0 +1,129 @@
+// Package storage is the contract between pargo and a database, and the
+// wrappers that check it. internal/storage/storagetest is the suite that every
+// adapter passes; DESIGN.md beside this file says what an adapter must keep.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// ErrNotFound is returned by Update when no object matches.
+var ErrNotFound = errors.New("no object matches")
+
+// DuplicateError is returned by Insert and Update when a unique index forbids the write.
+type DuplicateError struct {
+	Class string
+	// Index is the violated index by the name in schema.Index.Name; "objectId" for the primary key.
+	Index string
+	// Fields are the index's fields by wire name, as far as the database tells.
+	Fields []string
+}
+
+// Error implements error.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("duplicate value in class %s, index %s", e.Class, e.Index)
+}
+
+// Find asks for objects of one class.
+type Find struct {
+	Class *schema.Class
+	Where query.Node // nil: all; never a RelatedTo or SubQuery
+	Order []query.Sort
+	Skip  int
+	Limit int // query.NoLimit: all
+	// Keys lists the top-level fields wanted; nil: all. Adapters may return more.
+	Keys []string
+}
+
+// Update changes the one object that matches Where.
+type Update struct {
+	Class *schema.Class
+	// Where has the object's id and, for clients, the permission to write.
+	Where query.Node
+	// Ops maps a field, or a dotted path into one, to a value or a parse.Op
+	// (never a relation op). Internal fields (_hashed_password, …) included.
+	Ops *parse.Map
+	// ACL, if SetACL, replaces the object's; nil removes it.
+	ACL    *parse.ACL
+	SetACL bool
+	// UpdatedAt is the new updatedAt.
+	UpdatedAt parse.Date
+}
+
+// Store is one database. All methods may be called from many goroutines.
+// Objects passed in and out belong to the caller afterwards; an adapter keeps
+// none and changes none. Errors are ErrNotFound, *DuplicateError, *parse.Error
+// for what the client did wrong (a limit of the database), a context error, or
+// anything else for a failure of the database.
+type Store interface {
+	// Find returns objects in order; internal fields are included.
+	Find(ctx context.Context, f *Find) ([]*parse.Object, error)
+	// Count returns how many objects match; never an estimate.
+	Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error)
+	// Insert stores new objects of one class, all or none.
+	Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error
+	// Update changes one object atomically and returns it as it was and as it
+	// is. No match: ErrNotFound.
+	Update(ctx context.Context, u *Update) (before, after *parse.Object, err error)
+	// Delete removes all objects that match and returns them. No match is no error.
+	Delete(ctx context.Context, class *schema.Class, where query.Node) ([]*parse.Object, error)
+
+	// AddRelated adds members to a relation; those already there are ignored.
+	AddRelated(ctx context.Context, r Join, owningID string, relatedIDs []string) error
+	// RemoveRelated removes members; absent ones are ignored.
+	RemoveRelated(ctx context.Context, r Join, owningID string, relatedIDs []string) error
+	// Related returns the members of a relation, oldest first.
+	Related(ctx context.Context, r Join, owningID string) ([]string, error)
+	// Owning returns the owners that have any of the ids as a member.
+	Owning(ctx context.Context, r Join, relatedIDs []string) ([]string, error)
+
+	// LoadSchema reads all class definitions.
+	LoadSchema(ctx context.Context) ([]*schema.Class, error)
+	// ApplySchema carries out the steps in order and records them. A step that
+	// is already done is no error, so that two servers may apply the same plan.
+	ApplySchema(ctx context.Context, steps []schema.Step) error
+
+	Ping(ctx context.Context) error
+	// Close waits for running operations and releases the database.
+	Close() error
+}
+
+// Join names the join class of a relation field.
+type Join struct{ Class, Key string }
+
+// String returns the name of the join class: _Join:key:Class.
+func (j Join) String() string { return "_Join:" + j.Key + ":" + j.Class }
+
+// Transactor is a Store that can make several writes one. Ask with AsTransactor.
+type Transactor interface {
+	// InTx runs fn; the Store it gets reads its own writes. Everything is
+	// committed if fn returns nil, else rolled back and fn's error returned.
+	// fn must not use the outer Store, nor do slow work: on the embedded
+	// store it holds the only writer. fn may be run again after a conflict.
+	InTx(ctx context.Context, fn func(ctx context.Context, tx Store) error) error
+}
+
+// Unwrapper is implemented by stores that decorate another one.
+type Unwrapper interface{ Unwrap() Store }
+
+// AsTransactor returns the transactional side of a store or of one that it
+// decorates, or nil if the database has no transactions.
+func AsTransactor(s Store) Transactor {
+	for s != nil {
+		if t, ok := s.(Transactor); ok {
+			return t
+		}
+		u, ok := s.(Unwrapper)
+		if !ok {
+			return nil
+		}
+		s = u.Unwrap()
+	}
+	return nil
+}

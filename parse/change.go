@@ -1,0 +1,20 @@
+package parse
+
+// Action says what happened to an object.
+type Action uint8
+
+// Actions of a Change.
+const (
+	Created Action = iota + 1
+	Updated
+	Deleted
+)
+
+// Change is one committed write. Before is nil for Created, After for Deleted.
+// Both are complete objects, internal fields included, and must not be changed.
+type Change struct {
+	Class  string
+	Action Action
+	Before *Object
+	After  *Object
+}

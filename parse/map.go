@@ -1,0 +1,139 @@
+package parse
+
+import "iter"
+
+// indexFrom is the number of keys from which a Map keeps an index; below it a
+// scan over the slice is faster than hashing.
+const indexFrom = 16
+
+// MapField is one key and its value.
+type MapField struct {
+	Key   string
+	Value Value
+}
+
+// Map is a JSON object that keeps the order of its keys. The zero value is an
+// empty map. It is not safe for concurrent writes.
+type Map struct {
+	fields []MapField
+	index  map[string]int // nil below indexFrom keys
+}
+
+// NewMap returns a map of the given fields, in order; a later duplicate key
+// replaces the earlier value.
+func NewMap(fields ...MapField) *Map {
+	m := &Map{fields: make([]MapField, 0, len(fields))}
+	for _, f := range fields {
+		m.Set(f.Key, f.Value)
+	}
+	return m
+}
+
+// Len returns the number of keys; a nil map has none.
+func (m *Map) Len() int {
+	if m == nil {
+		return 0
+	}
+	return len(m.fields)
+}
+
+// At returns the i-th field.
+func (m *Map) At(i int) MapField { return m.fields[i] }
+
+func (m *Map) find(key string) int {
+	if m == nil {
+		return -1
+	}
+	if m.index != nil {
+		if i, ok := m.index[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range m.fields {
+		if m.fields[i].Key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// Get returns the value at key; a missing key gives nil, false.
+func (m *Map) Get(key string) (Value, bool) {
+	if i := m.find(key); i >= 0 {
+		return m.fields[i].Value, true
+	}
+	return nil, false
+}
+
+// Has reports whether key is present, null included.
+func (m *Map) Has(key string) bool { return m.find(key) >= 0 }
+
+// String returns the string at key, or "" if there is none.
+func (m *Map) String(key string) string {
+	v, _ := m.Get(key)
+	s, _ := v.(string)
+	return s
+}
+
+// Set puts value at key: in place if the key exists, else at the end.
+func (m *Map) Set(key string, value Value) {
+	if i := m.find(key); i >= 0 {
+		m.fields[i].Value = value
+		return
+	}
+	m.fields = append(m.fields, MapField{key, value})
+	switch {
+	case m.index != nil:
+		m.index[key] = len(m.fields) - 1
+	case len(m.fields) == indexFrom:
+		m.reindex()
+	}
+}
+
+// Delete removes key, keeps the order of the rest, and reports whether it was there.
+func (m *Map) Delete(key string) bool {
+	i := m.find(key)
+	if i < 0 {
+		return false
+	}
+	// A new slice: a clone may share the old one.
+	m.fields = append(append(make([]MapField, 0, len(m.fields)-1), m.fields[:i]...), m.fields[i+1:]...)
+	if m.index != nil {
+		m.reindex()
+	}
+	return true
+}
+
+func (m *Map) reindex() {
+	m.index = make(map[string]int, len(m.fields)+8)
+	for i := range m.fields {
+		m.index[m.fields[i].Key] = i
+	}
+}
+
+// All ranges over the fields in order.
+func (m *Map) All() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		if m == nil {
+			return
+		}
+		for i := range m.fields {
+			if !yield(m.fields[i].Key, m.fields[i].Value) {
+				return
+			}
+		}
+	}
+}
+
+// Clone copies the list of fields; the values, being immutable, are shared.
+func (m *Map) Clone() *Map {
+	if m == nil {
+		return nil
+	}
+	c := &Map{fields: append(make([]MapField, 0, len(m.fields)+4), m.fields...)}
+	if m.index != nil {
+		c.reindex()
+	}
+	return c
+}
