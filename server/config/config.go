@@ -1,0 +1,326 @@
+// Package config holds the options of a pargo server: one struct whose tags
+// give each option's name, environment variable and help text. Names are those
+// of Parse Server, so that an existing configuration works unchanged.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Config is all options. The zero value is not usable: start from Default or Load.
+//
+// Field tags: opt is the option's name in files and as a flag, env its
+// environment variable, help its description.
+type Config struct {
+	AppID             string `opt:"appId" env:"PARSE_SERVER_APPLICATION_ID" help:"Application id; generated and kept in dataDir when not given."`
+	AppName           string `opt:"appName" env:"PARSE_SERVER_APP_NAME" help:"Name of the application for people."`
+	MasterKey         string `opt:"masterKey" env:"PARSE_SERVER_MASTER_KEY" secret:"" help:"Key that bypasses all permissions; generated and kept in dataDir when not given."`
+	ReadOnlyMasterKey string `opt:"readOnlyMasterKey" env:"PARSE_SERVER_READ_ONLY_MASTER_KEY" secret:"" help:"Master key that may only read."`
+	MaintenanceKey    string `opt:"maintenanceKey" env:"PARSE_SERVER_MAINTENANCE_KEY" secret:"" help:"Key for maintenance; reads and writes internal fields."`
+	ClientKey         string `opt:"clientKey" env:"PARSE_SERVER_CLIENT_KEY" secret:"" help:"If any client key is set, clients must present one of them."`
+	JavaScriptKey     string `opt:"javascriptKey" env:"PARSE_SERVER_JAVASCRIPT_KEY" secret:"" help:"Client key of JavaScript SDKs."`
+	DotNetKey         string `opt:"dotNetKey" env:"PARSE_SERVER_DOT_NET_KEY" secret:"" help:"Client key of .NET SDKs."`
+	RESTAPIKey        string `opt:"restAPIKey" env:"PARSE_SERVER_REST_API_KEY" secret:"" help:"Client key of REST clients."`
+
+	MasterKeyIPs         []string `opt:"masterKeyIps" env:"PARSE_SERVER_MASTER_KEY_IPS" help:"Addresses or CIDR ranges that may use the master key."`
+	ReadOnlyMasterKeyIPs []string `opt:"readOnlyMasterKeyIps" env:"PARSE_SERVER_READ_ONLY_MASTER_KEY_IPS" help:"Addresses or CIDR ranges that may use the read-only master key."`
+	MaintenanceKeyIPs    []string `opt:"maintenanceKeyIps" env:"PARSE_SERVER_MAINTENANCE_KEY_IPS" help:"Addresses or CIDR ranges that may use the maintenance key."`
+
+	ServerURL       string `opt:"serverURL" env:"PARSE_SERVER_URL" help:"URL of this server with the mount path; default http://localhost:PORT/MOUNT."`
+	PublicServerURL string `opt:"publicServerURL" env:"PARSE_PUBLIC_SERVER_URL" help:"URL of this server as clients see it."`
+	Host            string `opt:"host" env:"PARSE_SERVER_HOST" help:"Address to listen on."`
+	Port            int    `opt:"port" env:"PORT" help:"Port to listen on; 0 takes a free one."`
+	MountPath       string `opt:"mountPath" env:"PARSE_SERVER_MOUNT_PATH" help:"Path of the API."`
+	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, or a list of proxy addresses whose X-Forwarded-For is believed."`
+	MaxUploadSize   string `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
+
+	DatabaseURI      string `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://… ; default a SQLite file in dataDir."`
+	CollectionPrefix string `opt:"collectionPrefix" env:"PARSE_SERVER_COLLECTION_PREFIX" help:"Prefix of collection names (MongoDB)."`
+	Durability       string `opt:"durability" env:"PARSE_SERVER_DURABILITY" help:"SQLite: full (an acknowledged write survives a power cut) or normal (it survives a crash of the process)."`
+	DataDir          string `opt:"dataDir" env:"PARSE_SERVER_DATA_DIR" help:"Folder of the embedded database and of generated secrets."`
+
+	Schema json.RawMessage `opt:"schema" env:"PARSE_SERVER_SCHEMA" help:"Path of a schema.json, or the definitions themselves."`
+	Cloud  string          `opt:"cloud" env:"PARSE_SERVER_CLOUD" help:"Name of a built-in cloud-code bundle: payment-gateway. A schema.json may name it, too."`
+
+	AllowClientClassCreation     bool            `opt:"allowClientClassCreation" env:"PARSE_SERVER_ALLOW_CLIENT_CLASS_CREATION" help:"Clients may create classes by writing to them."`
+	AllowCustomObjectID          bool            `opt:"allowCustomObjectId" env:"PARSE_SERVER_ALLOW_CUSTOM_OBJECT_ID" help:"Clients may choose objectId on create."`
+	ObjectIDSize                 int             `opt:"objectIdSize" env:"PARSE_SERVER_OBJECT_ID_SIZE" help:"Length of generated object ids."`
+	DefaultLimit                 int             `opt:"defaultLimit" env:"PARSE_SERVER_DEFAULT_LIMIT" help:"Rows of a find without limit."`
+	MaxLimit                     int             `opt:"maxLimit" env:"PARSE_SERVER_MAX_LIMIT" help:"Largest limit of a find; 0: none."`
+	EnableAnonymousUsers         bool            `opt:"enableAnonymousUsers" env:"PARSE_SERVER_ENABLE_ANON_USERS" help:"Anonymous users may sign up."`
+	EnforcePrivateUsers          bool            `opt:"enforcePrivateUsers" env:"PARSE_SERVER_ENFORCE_PRIVATE_USERS" help:"New users are readable by themselves only."`
+	EnableSanitizedErrorResponse bool            `opt:"enableSanitizedErrorResponse" env:"PARSE_SERVER_ENABLE_SANITIZED_ERROR_RESPONSE" help:"Refusals by permissions say only Permission denied."`
+	ExpireInactiveSessions       bool            `opt:"expireInactiveSessions" env:"PARSE_SERVER_EXPIRE_INACTIVE_SESSIONS" help:"Sessions end after sessionLength."`
+	SessionLength                int             `opt:"sessionLength" env:"PARSE_SERVER_SESSION_LENGTH" help:"Life of a session in seconds."`
+	RevokeSessionOnPasswordReset bool            `opt:"revokeSessionOnPasswordReset" env:"PARSE_SERVER_REVOKE_SESSION_ON_PASSWORD_RESET" help:"A new password ends all sessions of the user."`
+	ProtectedFields              json.RawMessage `opt:"protectedFields" env:"PARSE_SERVER_PROTECTED_FIELDS" help:"Fields hidden from clients, by class and group."`
+	ProtectedFieldsOwnerExempt   bool            `opt:"protectedFieldsOwnerExempt" env:"PARSE_SERVER_PROTECTED_FIELDS_OWNER_EXEMPT" help:"Users see all fields of their own _User object."`
+	AllowOrigin                  []string        `opt:"allowOrigin" env:"PARSE_SERVER_ALLOW_ORIGIN" help:"Origins that browsers may call from; default *."`
+	AllowHeaders                 []string        `opt:"allowHeaders" env:"PARSE_SERVER_ALLOW_HEADERS" help:"More request headers that browsers may send."`
+	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
+	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
+
+	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
+	LiveQuery              LiveQuery        `opt:"liveQuery" env:"PARSE_SERVER_LIVE_QUERY" help:"{\"classNames\":[…]}: classes that publish events; default every class of schema.json."`
+	LiveQueryServerOptions LiveQueryOptions `opt:"liveQueryServerOptions" env:"PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS" help:"{\"keyPairs\":{…},\"websocketTimeout\":ms}."`
+
+	LogLevel string `opt:"logLevel" env:"PARSE_SERVER_LOG_LEVEL" help:"error, warn, info or debug."`
+	JSONLogs bool   `opt:"jsonLogs" env:"JSON_LOGS" help:"Log in JSON."`
+	Verbose  bool   `opt:"verbose" env:"VERBOSE" help:"The same as logLevel debug."`
+	Silent   bool   `opt:"silent" env:"SILENT" help:"Log nothing but errors."`
+
+	// Warnings are told once at start: options that are known but not served yet.
+	Warnings []string `opt:"-"`
+}
+
+// LiveQuery is the option liveQuery.
+type LiveQuery struct {
+	ClassNames []string `json:"classNames"`
+}
+
+// LiveQueryOptions is the option liveQueryServerOptions.
+type LiveQueryOptions struct {
+	KeyPairs         map[string]string `json:"keyPairs"`
+	WebsocketTimeout int               `json:"websocketTimeout"` // ms between pings
+	QueueBytes       int               `json:"queueBytes"`       // per client
+}
+
+// Default returns the defaults.
+func Default() Config {
+	return Config{
+		MasterKeyIPs:                 []string{"127.0.0.1", "::1"},
+		ReadOnlyMasterKeyIPs:         []string{"0.0.0.0/0", "::0"},
+		MaintenanceKeyIPs:            []string{"127.0.0.1", "::1"},
+		Host:                         "0.0.0.0",
+		Port:                         1337,
+		MountPath:                    "/parse",
+		MaxUploadSize:                "20mb",
+		Durability:                   "full",
+		DataDir:                      "pargo-data",
+		ObjectIDSize:                 10,
+		DefaultLimit:                 100,
+		EnableAnonymousUsers:         true,
+		EnforcePrivateUsers:          true,
+		EnableSanitizedErrorResponse: true,
+		ExpireInactiveSessions:       true,
+		SessionLength:                31536000,
+		RevokeSessionOnPasswordReset: true,
+		ProtectedFields:              json.RawMessage(`{"_User":{"*":["email"]}}`),
+		ProtectedFieldsOwnerExempt:   true,
+		PasswordCost:                 10,
+		LogLevel:                     "info",
+	}
+}
+
+// Problems is everything wrong with a configuration, one line each.
+type Problems []string
+
+// Error implements error; the lines are joined.
+func (p Problems) Error() string { return strings.Join(p, "\n") }
+
+func (p *Problems) addf(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
+
+// Validate checks all options together and returns Problems, or nil.
+func (c *Config) Validate() error {
+	var p Problems
+	if c.MasterKey != "" && c.MasterKey == c.ReadOnlyMasterKey {
+		p.addf("masterKey and readOnlyMasterKey should be different")
+	}
+	if c.MasterKey != "" && c.MasterKey == c.MaintenanceKey {
+		p.addf("masterKey and maintenanceKey should be different")
+	}
+	for name, list := range map[string][]string{"masterKeyIps": c.MasterKeyIPs, "readOnlyMasterKeyIps": c.ReadOnlyMasterKeyIPs, "maintenanceKeyIps": c.MaintenanceKeyIPs} {
+		for _, e := range list {
+			if _, err := ParseIPRange(e); err != nil {
+				p.addf("The Parse Server option %q contains an invalid IP address %q.", name, e)
+			}
+		}
+	}
+	for name, u := range map[string]string{"serverURL": c.ServerURL, "publicServerURL": c.PublicServerURL} {
+		if u == "" {
+			continue
+		}
+		parsed, err := url.Parse(u)
+		if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+			p.addf("The option %s must be a valid URL starting with http:// or https://.", name)
+		}
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		p.addf("The option port must be between 0 and 65535, not %d.", c.Port)
+	}
+	if !strings.HasPrefix(c.MountPath, "/") {
+		p.addf("The option mountPath must begin with a slash, not %q.", c.MountPath)
+	}
+	if _, err := c.MaxBody(); err != nil {
+		p.addf("%s", err)
+	}
+	if c.ExpireInactiveSessions && c.SessionLength <= 0 {
+		p.addf("Session length must be a value greater than 0.")
+	}
+	if c.DefaultLimit <= 0 {
+		p.addf("Default limit must be a value greater than 0.")
+	}
+	if c.MaxLimit < 0 {
+		p.addf("Max limit must be a value greater than 0.")
+	}
+	if c.ObjectIDSize < 4 || c.ObjectIDSize > 64 {
+		p.addf("The option objectIdSize must be between 4 and 64.")
+	}
+	if c.PasswordCost < 4 || c.PasswordCost > 31 {
+		p.addf("The option passwordCost must be between 4 and 31.")
+	}
+	if c.Durability != "full" && c.Durability != "normal" {
+		p.addf("The option durability must be full or normal, not %q.", c.Durability)
+	}
+	if _, err := c.Database(); err != nil {
+		p.addf("%s", err)
+	}
+	if _, err := c.Proxies(); err != nil {
+		p.addf("%s", err)
+	}
+	for _, re := range c.RouteAllowList {
+		if _, err := regexp.Compile(re); err != nil {
+			p.addf("The option routeAllowList contains an invalid regex pattern: %q.", re)
+		}
+	}
+	for _, h := range c.AllowHeaders {
+		if strings.TrimSpace(h) == "" {
+			p.addf("Allow headers must not contain empty strings")
+		}
+	}
+	switch c.LogLevel {
+	case "error", "warn", "info", "debug", "verbose", "silly":
+	default:
+		p.addf("The option logLevel must be one of error, warn, info, debug, verbose, silly, not %q.", c.LogLevel)
+	}
+	if len(p) > 0 {
+		return p
+	}
+	return nil
+}
+
+// Database kinds.
+const (
+	SQLite  = "sqlite"
+	MongoDB = "mongodb"
+)
+
+// DB says which database to open.
+type DB struct {
+	Kind string
+	// Location is a file name ("" for in memory) or a URI.
+	Location string
+}
+
+// Database reads databaseURI.
+func (c *Config) Database() (DB, error) {
+	scheme, rest, _ := strings.Cut(c.DatabaseURI, ":")
+	switch {
+	case c.DatabaseURI == "":
+		return DB{SQLite, c.DataDir + "/pargo.db"}, nil
+	case scheme == "sqlite":
+		rest = strings.TrimPrefix(rest, "//")
+		if rest == "" {
+			return DB{}, fmt.Errorf("The option databaseURI names no file: write sqlite:FILE or sqlite::memory:.") //nolint:staticcheck // told to people as it stands
+		}
+		if rest == ":memory:" {
+			rest = ""
+		}
+		return DB{SQLite, rest}, nil
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		return DB{MongoDB, c.DatabaseURI}, nil
+	case scheme == "postgres" || scheme == "postgresql":
+		return DB{}, fmt.Errorf("The option databaseURI asks for PostgreSQL, which this version does not serve yet: use sqlite:FILE or mongodb://….") //nolint:staticcheck // told to people as it stands
+	}
+	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite: or mongodb://, not %q.", scheme+":") //nolint:staticcheck // told to people as it stands
+}
+
+// MaxBody returns maxUploadSize in bytes.
+func (c *Config) MaxBody() (int64, error) {
+	s := strings.ToLower(strings.TrimSpace(c.MaxUploadSize))
+	unit := int64(1)
+	for suffix, f := range map[string]int64{"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30} {
+		if rest, ok := strings.CutSuffix(s, suffix); ok {
+			s, unit = strings.TrimSpace(rest), f
+			break
+		}
+	}
+	s = strings.TrimSuffix(s, "b")
+	var n float64
+	if _, err := fmt.Sscanf(s, "%g", &n); err != nil || n <= 0 || n > 1<<30 {
+		return 0, fmt.Errorf("The option maxUploadSize must be a size such as 20mb, not %q.", c.MaxUploadSize) //nolint:staticcheck // told to people as it stands
+	}
+	return int64(n * float64(unit)), nil
+}
+
+// ParseIPRange reads one entry of an IP list: an address or a CIDR range. The
+// wildcards 0.0.0.0 and ::0 stand for every address of their family.
+func ParseIPRange(s string) (netip.Prefix, error) {
+	switch s {
+	case "0.0.0.0":
+		s = "0.0.0.0/0"
+	case "::", "::0":
+		s = "::/0"
+	}
+	if strings.Contains(s, "/") {
+		if strings.HasPrefix(s, "::0/") {
+			s = "::/" + strings.TrimPrefix(s, "::0/")
+		}
+		return netip.ParsePrefix(s)
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// ProxyTrust says which peers may state the client's address.
+type ProxyTrust struct {
+	All    bool
+	Ranges []netip.Prefix
+}
+
+// Proxies reads trustProxy: a boolean, one range, or a list of ranges.
+func (c *Config) Proxies() (ProxyTrust, error) {
+	var list []string
+	switch v := c.TrustProxy.(type) {
+	case nil:
+		return ProxyTrust{}, nil
+	case bool:
+		return ProxyTrust{All: v}, nil
+	case string:
+		switch v {
+		case "true", "1":
+			return ProxyTrust{All: true}, nil
+		case "", "false", "0":
+			return ProxyTrust{}, nil
+		}
+		list = strings.Split(v, ",")
+	case []any:
+		for _, e := range v {
+			list = append(list, fmt.Sprint(e))
+		}
+	default:
+		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be true, false or a list of addresses.") //nolint:staticcheck // told to people as it stands
+	}
+	var t ProxyTrust
+	for _, e := range list {
+		switch e = strings.TrimSpace(e); e {
+		case "loopback":
+			t.Ranges = append(t.Ranges, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+			continue
+		}
+		r, err := ParseIPRange(e)
+		if err != nil {
+			return ProxyTrust{}, fmt.Errorf("The option trustProxy contains an invalid IP address %q.", e) //nolint:staticcheck // told to people as it stands
+		}
+		t.Ranges = append(t.Ranges, r)
+	}
+	return t, nil
+}
