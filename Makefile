@@ -1,0 +1,51 @@
+# pargo: every target is one line; `make` prints them.
+GO      ?= go
+TAGS    := nomsgpack
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PORT    ?= 1337
+
+.PHONY: help
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+.PHONY: build
+build: ## build bin/pargo, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/pargo ./cmd/pargo
+
+.PHONY: run
+run: build ## build and serve schema.json on the embedded database
+	./bin/pargo serve --schema schema.json --startLiveQueryServer true --port $(PORT)
+
+.PHONY: test
+test: ## all tests that need no server, with the race detector
+	$(GO) test -race -tags $(TAGS) ./...
+
+.PHONY: test-sdk
+test-sdk: build ## the Parse JS SDK against the real binary (needs node)
+	cd tests/sdk && npm ci --no-audit --no-fund --silent && node --test
+
+.PHONY: lint
+lint: ## golangci-lint, at the version in .golangci-version
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 20s)
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		$(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p || exit 1; done; done
+
+.PHONY: bench
+bench: ## benchmarks of the hot paths
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+.PHONY: cover
+cover: ## test coverage by function
+	$(GO) test -tags $(TAGS) -coverprofile coverage.txt ./... && $(GO) tool cover -func coverage.txt
+
+.PHONY: docker
+docker: ## build the container image
+	docker build --build-arg VERSION=$(VERSION) -t pargo:$(VERSION) .
+
+.PHONY: clean
+clean: ## remove what the build made (never data)
+	rm -rf bin coverage.txt

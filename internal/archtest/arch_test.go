@@ -1,0 +1,118 @@
+// Package archtest checks the directions of imports between pargo's packages:
+// a forbidden import fails the tests, not a review.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pargo-baas/pargo/"
+
+// allowed lists, for each package, the packages of pargo it may import
+// directly. A package that is not listed may import none and fails the test
+// when it appears, so that whoever adds one decides where it stands.
+var allowed = map[string]string{
+	"parse":                        "",
+	"server/config":                "",
+	"query":                        "parse",
+	"schema":                       "parse",
+	"internal/access":              "parse query schema",
+	"internal/storage":             "parse query schema",
+	"internal/storage/sqlite":      "parse query schema internal/storage",
+	"internal/storage/mongo":       "parse query schema internal/storage",
+	"internal/storage/storagetest": "parse query schema internal/storage",
+	"cloudcode":                    "parse query",
+	"cloudcode/paymentgateway":     "parse query cloudcode",
+	"internal/objects":             "parse query schema internal/access internal/storage cloudcode",
+	"livequery":                    "parse query schema internal/access cloudcode",
+	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects",
+	"server/rest":                  "parse query schema internal/access cloudcode internal/objects internal/auth livequery",
+	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth livequery server/config server/rest",
+	"cmd/pargo":         "server server/config schema",
+	"internal/archtest": "",
+	"internal/scenario": "parse server server/config cloudcode schema",
+}
+
+// confined lists foreign packages that only some of pargo's may import.
+var confined = map[string]string{
+	"database/sql":                "internal/storage/sqlite",
+	"modernc.org/sqlite":          "internal/storage/sqlite",
+	"go.mongodb.org/mongo-driver": "internal/storage/mongo",
+	"github.com/gin-gonic/gin":    "server server/rest",
+	"github.com/coder/websocket":  "livequery",
+	"golang.org/x/crypto":         "internal/auth",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		rule, known := allowed[name]
+		if !known {
+			t.Errorf("package %s is not in the table of allowed imports", name)
+			continue
+		}
+		may := words(rule)
+		for _, imp := range p.Imports {
+			if own, ok := strings.CutPrefix(imp, module); ok {
+				if !may[own] {
+					t.Errorf("%s must not import %s", name, own)
+				}
+				continue
+			}
+			for foreign, where := range confined {
+				if (imp == foreign || strings.HasPrefix(imp, foreign+"/")) && !words(where)[name] {
+					t.Errorf("%s must not import %s: it belongs to %s", name, imp, where)
+				}
+			}
+		}
+	}
+}
+
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
+// list returns pargo's packages with the imports of their non-test files.
+func list(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags", "nomsgpack", "-json=ImportPath,Imports", module+"...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		var ee *exec.ExitError
+		if errors.As(err, &ee) {
+			t.Fatalf("go list: %s", ee.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var pkgs []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if len(pkgs) == 0 {
+		t.Fatal("go list found no packages")
+	}
+	return pkgs
+}
