@@ -1,0 +1,215 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pargo-baas/pargo/server/config"
+)
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestPrecedence(t *testing.T) {
+	file := write(t, "c.json", `{"appId":"file","masterKey":"fileMaster","port":2000,"host":"127.0.0.2","mountPath":"/api"}`)
+	c, err := config.Load([]string{"--config", file, "--port", "4000"}, []string{"PORT=3000", "PARSE_SERVER_MASTER_KEY=envMaster", "HOME=/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{c.AppID, c.MasterKey, c.Port, c.Host, c.MountPath, c.DefaultLimit}
+	want := []any{"file", "envMaster", 4000, "127.0.0.2", "/api", 100}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestForms(t *testing.T) {
+	cases := map[string]struct {
+		file string
+		args []string
+		env  []string
+		read func(config.Config) any
+		want any
+	}{
+		"positional file":         {file: `{"appId":"a"}`, read: func(c config.Config) any { return c.AppID }, want: "a"},
+		"one app in apps":         {file: `{"apps":[{"appId":"b"}]}`, read: func(c config.Config) any { return c.AppID }, want: "b"},
+		"number as a string":      {file: `{"port":"1400"}`, read: func(c config.Config) any { return c.Port }, want: 1400},
+		"flag with equals":        {args: []string{"--port=1500"}, read: func(c config.Config) any { return c.Port }, want: 1500},
+		"flag without a value":    {args: []string{"--startLiveQueryServer", "--port", "1"}, read: func(c config.Config) any { return c.StartLiveQueryServer }, want: true},
+		"boolean from variable":   {env: []string{"PARSE_SERVER_ENFORCE_PRIVATE_USERS=false"}, read: func(c config.Config) any { return c.EnforcePrivateUsers }, want: false},
+		"list from variable":      {env: []string{"PARSE_SERVER_MASTER_KEY_IPS=10.0.0.0/8, ::1"}, read: func(c config.Config) any { return c.MasterKeyIPs }, want: []string{"10.0.0.0/8", "::1"}},
+		"list as JSON":            {file: `{"allowOrigin":["https://a","https://b"]}`, read: func(c config.Config) any { return c.AllowOrigin }, want: []string{"https://a", "https://b"}},
+		"one origin as a string":  {file: `{"allowOrigin":"https://a"}`, read: func(c config.Config) any { return c.AllowOrigin }, want: []string{"https://a"}},
+		"live query classes":      {file: `{"liveQuery":{"classNames":["A","B"]}}`, read: func(c config.Config) any { return c.LiveQuery.ClassNames }, want: []string{"A", "B"}},
+		"live query by variable":  {env: []string{`PARSE_SERVER_LIVE_QUERY={"classNames":["A"]}`}, read: func(c config.Config) any { return c.LiveQuery.ClassNames }, want: []string{"A"}},
+		"schema as a path":        {args: []string{"--schema", "x.json"}, read: func(c config.Config) any { return string(c.Schema) }, want: `"x.json"`},
+		"schema as definitions":   {file: `{"schema":{"definitions":[]}}`, read: func(c config.Config) any { return string(c.Schema) }, want: `{"definitions":[]}`},
+		"null leaves the default": {file: `{"port":null}`, read: func(c config.Config) any { return c.Port }, want: 1337},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			args := tc.args
+			if tc.file != "" {
+				args = append([]string{write(t, "c.json", tc.file)}, args...)
+			}
+			c, err := config.Load(args, tc.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tc.want, tc.read(c)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestAllProblemsAreListed(t *testing.T) {
+	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","rateLimit":[],"defaultLimit":0}`)
+	_, err := config.Load([]string{file, "--unknownFlag", "1"}, []string{"PORT=many"})
+	var p config.Problems
+	if !errors.As(err, &p) {
+		t.Fatalf("want Problems, got %v", err)
+	}
+	text := p.Error()
+	for _, want := range []string{
+		"option appId: must be a string, not 1",
+		"unknown option colour",
+		"Key port has invalid value many",
+		"unknown option '--unknownFlag'",
+		"option rateLimit is not served by this version",
+		`"masterKeyIps" contains an invalid IP address "nowhere"`,
+		"databaseURI must begin with",
+		"Default limit must be a value greater than 0.",
+		"port must be between 0 and 65535",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing %q in:\n%s", want, text)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	cases := map[string]struct{ file, want string }{
+		"not JSON":               {`{`, "is not a JSON object"},
+		"two apps":               {`{"apps":[{"appId":"a"},{"appId":"b"}]}`, "Multiple apps are not supported"},
+		"same keys":              {`{"masterKey":"k","readOnlyMasterKey":"k"}`, "masterKey and readOnlyMasterKey should be different"},
+		"bad URL":                {`{"publicServerURL":"localhost"}`, "must be a valid URL"},
+		"bad size":               {`{"maxUploadSize":"huge"}`, "maxUploadSize must be a size"},
+		"bad mount path":         {`{"mountPath":"parse"}`, "mountPath must begin with a slash"},
+		"bad session length":     {`{"sessionLength":0}`, "Session length must be a value greater than 0."},
+		"bad durability":         {`{"durability":"maybe"}`, "durability must be full or normal"},
+		"postgres is told":       {`{"databaseURI":"postgres://x/y"}`, "PostgreSQL, which this version does not serve yet"},
+		"bad regular expression": {`{"routeAllowList":["("]}`, "invalid regex pattern"},
+		"bad proxy":              {`{"trustProxy":["x"]}`, "trustProxy contains an invalid IP address"},
+		"unknown nested option":  {`{"liveQuery":{"classes":["A"]}}`, "option liveQuery: is not valid"},
+		"fractional number":      {`{"port":1.5}`, "must be a whole number"},
+		"file is missing":        {"", "no such file"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "none.json")
+			if tc.file != "" {
+				path = write(t, "c.json", tc.file)
+			}
+			_, err := config.Load([]string{path}, nil)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("want an error with %q, got %v", tc.want, err)
+			}
+		})
+	}
+}
+
+func TestKnownOptionsWarn(t *testing.T) {
+	c, err := config.Load([]string{write(t, "c.json", `{"push":{},"cacheTTL":5}`)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"option cacheTTL has no effect in this version", "option push has no effect in this version"}
+	if d := cmp.Diff(want, c.Warnings); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDatabase(t *testing.T) {
+	cases := map[string]config.DB{
+		"":                     {Kind: config.SQLite, Location: "data/pargo.db"},
+		"sqlite:x.db":          {Kind: config.SQLite, Location: "x.db"},
+		"sqlite:///var/x.db":   {Kind: config.SQLite, Location: "/var/x.db"},
+		"sqlite::memory:":      {Kind: config.SQLite},
+		"mongodb://h/db":       {Kind: config.MongoDB, Location: "mongodb://h/db"},
+		"mongodb+srv://h/db?x": {Kind: config.MongoDB, Location: "mongodb+srv://h/db?x"},
+	}
+	for uri, want := range cases {
+		c := config.Default()
+		c.DataDir, c.DatabaseURI = "data", uri
+		got, err := c.Database()
+		if err != nil {
+			t.Errorf("%s: %v", uri, err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", uri, d)
+		}
+	}
+}
+
+func TestMaxBody(t *testing.T) {
+	for in, want := range map[string]int64{"20mb": 20 << 20, "1.5kb": 1536, "100": 100, "100b": 100, "2 MB": 2 << 20} {
+		c := config.Default()
+		c.MaxUploadSize = in
+		if got, err := c.MaxBody(); err != nil || got != want {
+			t.Errorf("%s: %d, %v; want %d", in, got, err, want)
+		}
+	}
+}
+
+func TestSecretsAreMadeOnceAndPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	fill := func() config.Config {
+		c := config.Default()
+		c.DataDir = dir
+		if made, err := c.FillSecrets(); err != nil || !made {
+			t.Fatalf("made %v, %v", made, err)
+		}
+		return c
+	}
+	first, second := fill(), fill()
+	if first.AppID == "" || len(first.MasterKey) < 32 || first.MasterKey != second.MasterKey {
+		t.Errorf("keys must be made once: %q, %q", first.MasterKey, second.MasterKey)
+	}
+	info, err := os.Stat(first.SecretsFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode is %v, want 0600", info.Mode().Perm())
+	}
+	given := config.Default()
+	given.DataDir, given.AppID, given.MasterKey = filepath.Join(dir, "none"), "a", "m"
+	if made, err := given.FillSecrets(); err != nil || made {
+		t.Errorf("configured keys need no file: %v, %v", made, err)
+	}
+}
+
+func TestHelpListsEveryOption(t *testing.T) {
+	var b bytes.Buffer
+	if err := config.Help(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"--appId", "PARSE_SERVER_APPLICATION_ID", "--databaseURI", "--liveQuery", "(default /parse)"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("help lacks %q", want)
+		}
+	}
+}
