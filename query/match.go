@@ -1,0 +1,335 @@
+package query
+
+import (
+	"fmt"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// Matcher is a compiled query tree. It is immutable and safe for concurrent use.
+type Matcher struct{ root matcher }
+
+// matcher is one node of the compiled tree.
+type matcher interface{ match(o *parse.Object) bool }
+
+// Compile prepares a tree for [Matcher.Match]. A nil tree matches everything.
+// RelatedTo and SubQuery need other objects and are refused with a
+// *parse.Error 102, as are regular expressions that RE2 cannot do.
+func Compile(n Node) (*Matcher, error) {
+	if n == nil {
+		return &Matcher{}, nil
+	}
+	m, err := compile(n)
+	if err != nil {
+		return nil, err
+	}
+	return &Matcher{root: m}, nil
+}
+
+// Match reports whether o satisfies the query. It does not allocate.
+func (m *Matcher) Match(o *parse.Object) bool { return m.root == nil || m.root.match(o) }
+
+type (
+	allOf   []matcher
+	anyOf   []matcher
+	not     struct{ m matcher }
+	never   struct{}
+	allowed struct{ n *Permission }
+)
+
+func (a allOf) match(o *parse.Object) bool {
+	for _, m := range a {
+		if !m.match(o) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a anyOf) match(o *parse.Object) bool {
+	for _, m := range a {
+		if m.match(o) {
+			return true
+		}
+	}
+	return false
+}
+
+func (n not) match(o *parse.Object) bool     { return !n.m.match(o) }
+func (never) match(*parse.Object) bool       { return false }
+func (a allowed) match(o *parse.Object) bool { return o.ACL.Allows(a.n.Subjects, a.n.Write) }
+
+func compile(n Node) (matcher, error) {
+	switch n := n.(type) {
+	case nil:
+		return allOf(nil), nil
+	case *And:
+		list, err := compileAll(n.Nodes)
+		return allOf(list), err
+	case *Or:
+		list, err := compileAll(n.Nodes)
+		return anyOf(list), err
+	case *Nor:
+		list, err := compileAll(n.Nodes)
+		return not{anyOf(list)}, err
+	case *Compare:
+		return negate(n.Op == Ne, newLeaf(n.Path, leaf{op: positive(n.Op), value: n.Value})), nil
+	case *Member:
+		l := leaf{op: positive(n.Op), values: n.Values}
+		l.index()
+		return negate(n.Op == Nin, newLeaf(n.Path, l)), nil
+	case *Exists:
+		return negate(!n.Want, newLeaf(n.Path, leaf{op: opExists})), nil
+	case *Regex:
+		re, err := translate(n)
+		if err != nil {
+			return nil, err
+		}
+		return newLeaf(n.Path, leaf{op: opRegex, re: re}), nil
+	case *Permission:
+		return allowed{n}, nil
+	case Never:
+		return never{}, nil
+	case *RelatedTo:
+		return nil, parse.Errorf(parse.InvalidQuery, "$relatedTo is not supported here")
+	case *SubQuery:
+		return nil, parse.Errorf(parse.InvalidQuery, "%s is not supported here", n.operator())
+	}
+	return nil, fmt.Errorf("query: unknown node %T", n)
+}
+
+func compileAll(nodes []Node) ([]matcher, error) {
+	out := make([]matcher, len(nodes))
+	for i, n := range nodes {
+		var err error
+		if out[i], err = compile(n); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// positive is the operator of which op is the negation, or op itself.
+func positive(op Op) Op {
+	switch op {
+	case Ne:
+		return Eq
+	case Nin:
+		return In
+	default:
+		return op
+	}
+}
+
+func negate(yes bool, m matcher) matcher {
+	if yes {
+		return not{m}
+	}
+	return m
+}
+
+// Operators of a leaf besides those of the tree.
+const (
+	opExists Op = 100 + iota
+	opRegex
+)
+
+type source uint8
+
+const (
+	fromField source = iota
+	fromPath
+	fromID
+	fromCreated
+	fromUpdated
+)
+
+// leaf tests the value at one path.
+type leaf struct {
+	from   source
+	path   string
+	op     Op
+	value  parse.Value
+	values []parse.Value // of a Member; of an indexed one, what is not in the sets
+	re     *pattern
+
+	null     bool // values has null
+	strings  map[string]struct{}
+	pointers map[parse.Pointer]struct{}
+}
+
+func newLeaf(path Path, l leaf) *leaf {
+	l.path = string(path)
+	switch {
+	case path == parse.KeyObjectID:
+		l.from = fromID
+	case path == parse.KeyCreatedAt:
+		l.from = fromCreated
+	case path == parse.KeyUpdatedAt:
+		l.from = fromUpdated
+	case path.Dotted():
+		l.from = fromPath
+	}
+	return &l
+}
+
+// index puts the strings and pointers of In and ContainedBy into sets.
+func (l *leaf) index() {
+	if l.op == All {
+		return
+	}
+	var rest []parse.Value
+	for _, v := range l.values {
+		switch v := v.(type) {
+		case nil:
+			l.null = true
+			rest = append(rest, v)
+		case string:
+			if l.strings == nil {
+				l.strings = make(map[string]struct{}, len(l.values))
+			}
+			l.strings[v] = struct{}{}
+		case parse.Pointer:
+			if l.pointers == nil {
+				l.pointers = make(map[parse.Pointer]struct{}, len(l.values))
+			}
+			l.pointers[v] = struct{}{}
+		default:
+			rest = append(rest, v)
+		}
+	}
+	l.values = rest
+}
+
+// match passes the system fields on from here, not through Object.Get, so that
+// they are put into an interface on the stack.
+func (l *leaf) match(o *parse.Object) bool {
+	switch l.from {
+	case fromID:
+		return l.test(o.ID, o.ID != "")
+	case fromCreated:
+		return l.test(o.CreatedAt, o.CreatedAt != 0)
+	case fromUpdated:
+		return l.test(o.UpdatedAt, o.UpdatedAt != 0)
+	case fromPath:
+		v, ok := parse.Lookup(o, l.path)
+		return l.test(v, ok)
+	case fromField:
+	}
+	v, ok := o.Fields.Get(l.path)
+	return l.test(v, ok)
+}
+
+func (l *leaf) test(v parse.Value, ok bool) bool {
+	if !ok {
+		v = nil
+	}
+	switch l.op {
+	case opExists:
+		return ok
+	case All:
+		if len(l.values) == 0 {
+			return false
+		}
+		for _, want := range l.values {
+			if !contains(v, want) {
+				return false
+			}
+		}
+		return true
+	case ContainedBy:
+		list, ok := v.(parse.Array)
+		if !ok {
+			return false
+		}
+		for _, e := range list {
+			if !l.one(e) {
+				return false
+			}
+		}
+		return true
+	case Eq:
+		return contains(v, l.value)
+	default:
+	}
+	if l.one(v) {
+		return true
+	}
+	list, _ := v.(parse.Array)
+	for _, e := range list {
+		if l.one(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// contains reports whether v is want or an array that holds it.
+func contains(v, want parse.Value) bool {
+	if s, ok := v.(string); ok {
+		w, ok := want.(string)
+		return ok && s == w
+	}
+	if parse.Equal(v, want) {
+		return true
+	}
+	list, _ := v.(parse.Array)
+	for _, e := range list {
+		if parse.Equal(e, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// one tests a single value, an array as a whole.
+func (l *leaf) one(v parse.Value) bool {
+	switch l.op {
+	case opRegex:
+		s, ok := v.(string)
+		return ok && l.re.match(s)
+	case In, ContainedBy:
+		return l.listed(v)
+	default:
+	}
+	c, ok := parse.Compare(v, l.value)
+	if !ok {
+		return false
+	}
+	switch l.op {
+	case Lt:
+		return c < 0
+	case Lte:
+		return c <= 0
+	case Gt:
+		return c > 0
+	case Gte:
+		return c >= 0
+	default:
+		return false
+	}
+}
+
+func (l *leaf) listed(v parse.Value) bool {
+	switch v := v.(type) {
+	case nil:
+		return l.null
+	case string:
+		_, ok := l.strings[v]
+		return ok
+	case parse.Pointer:
+		if _, ok := l.pointers[v]; ok {
+			return true
+		}
+	case *parse.Object:
+		if _, ok := l.pointers[v.Self()]; ok {
+			return true
+		}
+	}
+	for _, want := range l.values {
+		if parse.Equal(v, want) {
+			return true
+		}
+	}
+	return false
+}
