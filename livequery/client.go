@@ -1,0 +1,234 @@
+package livequery
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// Bounds of one write to a socket: many small frames go out together, but a
+// client's backlog is not copied as a whole.
+const (
+	batchBytes = 64 << 10
+	// keepQueue is the capacity of a drained queue that a client may keep;
+	// larger ones are left to the collector.
+	keepQueue = 8
+	// lastWrite is how long a client that is being closed gets to take what
+	// is already under way.
+	lastWrite = 2 * time.Second
+)
+
+// frame is one queued frame in up to three parts that other frames share:
+// `{"op":"` + event + head + tail. event is empty for a frame that is complete
+// in head; a ping has neither.
+type frame struct {
+	event string
+	head  []byte
+	tail  []byte
+}
+
+const (
+	eventPrefix = `{"op":"`
+	// frameOverhead is charged to a queue for each frame beside its bytes.
+	frameOverhead = 64
+)
+
+func (f *frame) size() int {
+	n := len(f.head) + len(f.tail)
+	if f.event != "" {
+		n += len(eventPrefix) + len(f.event)
+	}
+	return n
+}
+
+func (f *frame) appendTo(dst []byte) []byte {
+	if f.event == "" && f.head == nil {
+		return appendFrameHeader(dst, framePing, 0)
+	}
+	dst = appendFrameHeader(dst, frameText, f.size())
+	if f.event != "" {
+		dst = append(append(dst, eventPrefix...), f.event...)
+	}
+	return append(append(dst, f.head...), f.tail...)
+}
+
+// closing says how to end a connection.
+type closing struct {
+	code   websocket.StatusCode
+	reason string
+}
+
+// client is one websocket.
+type client struct {
+	hub  *Hub
+	ws   *websocket.Conn
+	conn *frameConn
+	// ctx is the upgrade request's, without its end: a websocket outlives the
+	// request that opened it, and the library asks for a context at each call.
+	ctx context.Context
+	ip  string
+
+	// Owned by the goroutine that reads the socket.
+	id           string // "" until connected
+	installation string
+	member       []byte // `,"clientId":"…","installationId":"…"` of all its frames
+	master       bool
+	ident        *identity
+	subs         map[parse.Value]*subscription // by requestId
+
+	// unanswered counts pings since the last pong.
+	unanswered atomic.Int32
+
+	mu      sync.Mutex // guards all below
+	queue   []frame
+	queued  int  // bytes of queue
+	writing bool // a drain goroutine runs
+	gone    bool // nothing is queued any more
+	end     *closing
+}
+
+// send queues a complete text frame.
+func (c *client) send(b []byte) { c.enqueue(frame{head: b}) }
+
+// enqueue queues f and starts a writer if none runs. It never waits. It
+// reports whether the frame was taken.
+func (c *client) enqueue(f frame) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return false
+	}
+	n := f.size() + frameOverhead
+	// One frame always fits, however large, so that the bound cannot make an
+	// object undeliverable.
+	if c.queued > 0 && c.queued+n > c.hub.opts.QueueBytes {
+		c.hub.dropped.Add(1)
+		c.finish(&closing{CloseSlow, "slow consumer: too many bytes are waiting"})
+		return false
+	}
+	c.queue = append(c.queue, f)
+	c.queued += n
+	c.start()
+	return true
+}
+
+// start starts the writer. A goroutine that lives while there is something to
+// write costs less than one for each of ten thousand silent clients. Called
+// with mu held and gone unset: the reader still counts in hub.wg.
+func (c *client) start() {
+	if !c.writing {
+		c.writing = true
+		c.hub.wg.Add(1)
+		go c.drain()
+	}
+}
+
+// close ends the connection with a code; what is queued is dropped.
+func (c *client) close(code websocket.StatusCode, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone {
+		c.finish(&closing{code, reason})
+	}
+}
+
+// finish is close with mu held.
+func (c *client) finish(end *closing) {
+	c.start()
+	c.gone, c.end = true, end
+	c.queue, c.queued = nil, 0
+	// Errors mean that the connection is gone, which the writer finds out.
+	_ = c.conn.SetWriteDeadline(time.Now().Add(lastWrite))
+}
+
+// abandon marks the client as gone once its socket is closed.
+func (c *client) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone, c.queue, c.queued = true, nil, 0
+}
+
+// drain writes what is queued and ends when there is nothing left.
+func (c *client) drain() {
+	defer c.hub.wg.Done()
+	buf, _ := c.hub.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	defer func() {
+		if cap(*buf) <= 4*batchBytes {
+			c.hub.buffers.Put(buf)
+		}
+	}()
+	for {
+		c.mu.Lock()
+		if c.end != nil {
+			end := c.end
+			c.mu.Unlock()
+			// The library waits some seconds for the peer's close frame, then
+			// closes the connection, which also ends the reader. An error says
+			// that the peer did not answer: nothing is left to do about it.
+			_ = c.ws.Close(end.code, end.reason)
+			return
+		}
+		if len(c.queue) == 0 {
+			c.writing = false
+			if cap(c.queue) > keepQueue {
+				c.queue = nil
+			}
+			c.mu.Unlock()
+			return
+		}
+		*buf = c.take((*buf)[:0])
+		c.mu.Unlock()
+		if err := c.conn.writeFrames(*buf); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+}
+
+// take moves frames from the queue into buf. Called with mu held.
+func (c *client) take(buf []byte) []byte {
+	n := 0
+	for n < len(c.queue) && len(buf) < batchBytes {
+		f := &c.queue[n]
+		buf = f.appendTo(buf)
+		c.queued -= f.size() + frameOverhead
+		n++
+	}
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
+	return buf
+}
+
+// fail ends a connection whose write failed.
+func (c *client) fail(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		c.hub.log.Debug("live query write failed", "client", c.ip, "error", err)
+	}
+	c.abandon()
+	_ = c.ws.CloseNow() // the connection is broken already
+}
+
+// ping queues a ping, or drops the client if it did not answer the last one.
+func (c *client) ping() {
+	if c.unanswered.Add(1) > 1 {
+		c.mu.Lock()
+		c.gone, c.queue, c.queued = true, nil, 0
+		c.mu.Unlock()
+		// Closing the connection under the library ends its reader, and with
+		// it the client, without waiting for anybody.
+		_ = c.conn.Close()
+		return
+	}
+	c.enqueue(frame{})
+}

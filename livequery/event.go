@@ -1,0 +1,206 @@
+package livequery
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// side names one of the two states of a change.
+type side uint8
+
+const (
+	none side = iota
+	before
+	after
+)
+
+// event is what a group of callers is told of a change.
+type event struct {
+	name     string // "" for nothing
+	object   side
+	original side
+}
+
+// Names of events, as on the wire.
+const (
+	evCreate = "create"
+	evEnter  = "enter"
+	evUpdate = "update"
+	evLeave  = "leave"
+	evDelete = "delete"
+)
+
+// decide is the table of reference 05 §4: which event follows from which
+// states match the query and may be read. A state that may not be read is
+// never part of the event.
+func decide(a parse.Action, matchBefore, matchAfter, readBefore, readAfter bool) event {
+	was, is := matchBefore && readBefore, matchAfter && readAfter
+	if a == parse.Deleted {
+		if was {
+			return event{name: evDelete, object: before}
+		}
+		return event{}
+	}
+	switch {
+	case was && is:
+		return event{name: evUpdate, object: after, original: before}
+	case was:
+		ev := event{name: evLeave, object: after, original: before}
+		if !readAfter { // it left because access to it is lost
+			ev.object = before
+		}
+		return ev
+	case is && a == parse.Created:
+		return event{name: evCreate, object: after}
+	case is:
+		ev := event{name: evEnter, object: after}
+		if readBefore {
+			ev.original = before
+		}
+		return ev
+	}
+	return event{}
+}
+
+// round is the work on one change: what was encoded so far, to be shared by
+// all whom the change concerns.
+type round struct {
+	change  *parse.Change
+	objects map[objectKey][]byte
+	tails   map[tailKey][]byte
+	scratch []byte
+}
+
+// objectKey identifies an encoded object: hidden lists the fields that the
+// plan removed, so plans of different callers share the bytes if they see
+// the same.
+type objectKey struct {
+	side   side
+	hidden string
+	fields string // view.fields
+}
+
+type tailKey struct{ object, original objectKey }
+
+func (r *round) state(s side) *parse.Object {
+	switch s {
+	case before:
+		return r.change.Before
+	case after:
+		return r.change.After
+	case none:
+	}
+	return nil
+}
+
+// stripped is one state of the change as a group may see it.
+type stripped struct {
+	object *parse.Object
+	hidden string
+}
+
+func (r *round) strip(s side, g *group) stripped {
+	full := r.state(s)
+	if full == nil {
+		return stripped{}
+	}
+	o := g.plan.Strip(full)
+	if o == full {
+		return stripped{object: o}
+	}
+	return stripped{object: o, hidden: hiddenFields(full, o)}
+}
+
+// hiddenFields lists the fields of full that o lacks.
+func hiddenFields(full, o *parse.Object) string {
+	var b strings.Builder
+	for name := range full.Fields.All() {
+		if !o.Fields.Has(name) {
+			b.WriteString(name)
+			b.WriteByte(0)
+		}
+	}
+	return b.String()
+}
+
+// tail returns the part of a frame that all subscribers of a view share.
+func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
+	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}}
+	if ev.original != none {
+		k.original = objectKey{ev.original, orig.hidden, v.fields}
+	}
+	if t, ok := r.tails[k]; ok {
+		return t
+	}
+	o := r.encode(k.object, obj.object, v)
+	t := append(make([]byte, 0, 2*len(o)+32), `,"object":`...)
+	t = append(t, o...)
+	if ev.original != none {
+		t = append(t, `,"original":`...)
+		t = append(t, r.encode(k.original, orig.object, v)...)
+	}
+	t = append(t, '}')
+	r.tails[k] = t
+	return t
+}
+
+func (r *round) encode(k objectKey, o *parse.Object, v *view) []byte {
+	if b, ok := r.objects[k]; ok {
+		return b
+	}
+	b := r.appendObject(nil, selectKeys(o, v.keys))
+	r.objects[k] = b
+	return b
+}
+
+// appendObject appends o with its className, which events carry and REST
+// answers do not.
+func (r *round) appendObject(dst []byte, o *parse.Object) []byte {
+	r.scratch = o.AppendJSON(r.scratch[:0])
+	dst = parse.AppendJSON(append(dst, `{"className":`...), o.ClassName)
+	if len(r.scratch) > len("{}") {
+		dst = append(dst, ',')
+	}
+	return append(dst, r.scratch[1:]...)
+}
+
+// selectKeys reduces o to the named fields beside its system fields; nil
+// names are all.
+func selectKeys(o *parse.Object, keys []string) *parse.Object {
+	if o.ClassName == classUser && (o.Fields.Has("password") || o.Fields.Has("sessionToken")) {
+		o = o.Clone()
+		o.Fields.Delete("password")
+		o.Fields.Delete("sessionToken")
+	}
+	if keys == nil {
+		return o
+	}
+	out := *o
+	out.Fields = parse.Map{}
+	for k, v := range o.Fields.All() {
+		if slices.Contains(keys, k) {
+			out.Fields.Set(k, v)
+		}
+	}
+	return &out
+}
+
+// watched reports whether one of the fields differs between the two states.
+func watched(fields []string, b, a *parse.Object) bool {
+	for _, f := range fields {
+		var was, is parse.Value
+		var had, has bool
+		if b != nil {
+			was, had = parse.Lookup(b, f)
+		}
+		if a != nil {
+			is, has = parse.Lookup(a, f)
+		}
+		if had != has || !parse.Equal(was, is) {
+			return true
+		}
+	}
+	return false
+}

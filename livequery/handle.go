@@ -1,0 +1,252 @@
+package livequery
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"runtime/debug"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+)
+
+// read reads messages until the connection ends. It is the goroutine that a
+// client lives and dies with.
+func (c *client) read() {
+	h := c.hub
+	defer h.leave(c)
+	defer func() {
+		c.abandon()
+		c.disconnect()
+		_ = c.ws.CloseNow() // already closed in most cases
+	}()
+	for {
+		_, r, err := c.ws.Reader(c.ctx)
+		if err != nil {
+			return
+		}
+		msg, err := io.ReadAll(r)
+		if err != nil {
+			return
+		}
+		c.unanswered.Store(0) // whoever speaks is alive
+		if !c.handle(msg) {
+			return
+		}
+	}
+}
+
+// handle serves one message. It reports whether the client may go on: a
+// panic, which only a fault of the server can cause, ends it alone.
+func (c *client) handle(msg []byte) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.hub.log.Error("live query message panicked", "panic", p, "stack", string(debug.Stack()))
+			c.close(websocket.StatusInternalError, "internal error")
+			ok = false
+		}
+	}()
+	v, err := parse.Decode(msg, c.hub.opts.ParseLimits)
+	if err != nil {
+		c.undecodable(err)
+		return true
+	}
+	m, op, fault := checkMessage(v)
+	if fault != "" {
+		c.send(errorFrame(codeInvalid, fault, true, nil))
+		return true
+	}
+	switch op {
+	case "connect":
+		c.connect(c.ctx, m)
+	case "subscribe":
+		c.subscribe(c.ctx, m)
+	case "update":
+		c.update(c.ctx, m)
+	case "unsubscribe":
+		c.unsubscribe(m)
+	}
+	return true
+}
+
+// undecodable treats a frame that is no JSON: the protocol does not answer
+// it. One that is beyond our limits is answered like a wrong message.
+func (c *client) undecodable(err error) {
+	var syntax *parse.SyntaxError
+	e := asParseError(err)
+	if e == nil || errors.As(err, &syntax) {
+		c.hub.log.Debug("live query message is not JSON", "client", c.ip, "error", err)
+		return
+	}
+	c.send(errorFrame(codeInvalid, e.Message, true, nil))
+}
+
+// connect makes the connection a client. A second connect starts over.
+func (c *client) connect(ctx context.Context, m *parse.Map) {
+	h := c.hub
+	if !h.validKey(m) {
+		c.send(errorFrame(codeKey, "Key in request is not valid", true, nil))
+		return
+	}
+	c.disconnect()
+	c.id = uuid.NewString()
+	c.installation = m.String("installationId")
+	c.member = appendMember(nil, c.id, c.installation)
+	c.master = h.isMaster(m, c.ip)
+	c.subs = map[parse.Value]*subscription{}
+	c.ident = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
+	c.send(replyFrame("connected", c.member, nil))
+}
+
+// disconnect forgets the client and its subscriptions.
+func (c *client) disconnect() {
+	for id, sub := range c.subs {
+		c.drop(id, sub)
+	}
+	c.hub.release(c.ident)
+	c.id, c.subs, c.ident, c.master = "", nil, nil, false
+}
+
+// drop ends one subscription.
+func (c *client) drop(id parse.Value, sub *subscription) {
+	delete(c.subs, id)
+	c.hub.shardOf(sub.class).remove(sub)
+	c.hub.detach(sub)
+	c.hub.release(sub.own)
+	c.hub.subscriptions.Add(-1)
+}
+
+func equalSecret(a, b string) bool {
+	return a != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}
+
+// validKey checks the application and, if keys are configured, that one matches.
+func (h *Hub) validKey(m *parse.Map) bool {
+	if h.opts.AppID != "" && m.String("applicationId") != h.opts.AppID {
+		return false
+	}
+	for name, secret := range h.opts.KeyPairs {
+		if equalSecret(m.String(name), secret) {
+			return true
+		}
+	}
+	return len(h.opts.KeyPairs) == 0
+}
+
+func (h *Hub) isMaster(m *parse.Map, ip string) bool {
+	key := m.String("masterKey")
+	return (equalSecret(key, h.opts.MasterKey) || equalSecret(key, h.opts.KeyPairs["masterKey"])) && h.opts.MasterKeyAllowed(ip)
+}
+
+const (
+	textUnconnected = "Can not find this client, make sure you connect to server before "
+	actSubscribing  = "subscribing"
+	actUnsubscribe  = "unsubscribing"
+)
+
+// connected reports whether the client has connected, and complains if not.
+func (c *client) connected(act string) bool {
+	if c.id == "" {
+		c.send(errorFrame(codeUnknown, textUnconnected+act, true, nil))
+		return false
+	}
+	return true
+}
+
+func (c *client) subscribe(ctx context.Context, m *parse.Map) {
+	if !c.connected(actSubscribing) {
+		return
+	}
+	requestID, _ := m.Get("requestId")
+	old := c.subs[requestID]
+	sub, err := c.newSubscription(ctx, requestID, m, old)
+	if err != nil {
+		code, text := c.hub.refusal(err)
+		c.send(errorFrame(code, text, false, requestID))
+		return
+	}
+	if old != nil {
+		c.drop(requestID, old)
+	}
+	c.subs[requestID] = sub
+	c.hub.subscriptions.Add(1)
+}
+
+// newSubscription checks a subscription and enters it into the index in the
+// place of old, which may be nil.
+func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *parse.Map, old *subscription) (*subscription, error) {
+	h := c.hub
+	if old == nil && len(c.subs) >= h.opts.MaxSubscriptions {
+		return nil, parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions, the limit is %d", h.opts.MaxSubscriptions)
+	}
+	qv, _ := m.Get("query")
+	q, _ := qv.(*parse.Map) // checkMessage saw to it
+	sub := &subscription{
+		client: c, requestID: requestID, class: q.String("className"),
+		head: eventHead(c.member, requestID), base: c.ident,
+	}
+	sub.keys, sub.watch = stringList(q, "keys"), stringList(q, "watch")
+	if sub.keys == nil {
+		sub.keys = stringList(q, "fields")
+	}
+	sub.fields = listText(sub.keys)
+	sub.viewKey = sub.fields + "\x01" + listText(sub.watch)
+	if c.master && sub.class != classSession { // sessions are their user's, whatever the key
+		sub.master = access.New(access.Principal{Kind: access.Master, InstallationID: c.installation, IP: c.ip})
+	}
+	sub.own = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
+	where, _ := q.Get("where")
+	var whereErr error
+	sub.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
+	h.attach(sub)
+	if err := h.shardOf(sub.class).add(sub, whereErr, old); err != nil {
+		h.detach(sub)
+		h.release(sub.own)
+		return nil, err
+	}
+	return sub, nil
+}
+
+// update replaces a subscription; if the new one is refused, none is left.
+func (c *client) update(ctx context.Context, m *parse.Map) {
+	if !c.connected(actUnsubscribe) {
+		c.connected(actSubscribing) // the protocol complains of both halves
+		return
+	}
+	requestID, _ := m.Get("requestId")
+	old := c.subs[requestID]
+	c.subscribe(ctx, m)
+	if old != nil && c.subs[requestID] == old {
+		c.drop(requestID, old)
+	}
+}
+
+func (c *client) unsubscribe(m *parse.Map) {
+	if !c.connected(actUnsubscribe) {
+		return
+	}
+	requestID, _ := m.Get("requestId")
+	sub := c.subs[requestID]
+	if sub == nil {
+		text := "Cannot find subscription with clientId " + c.id + " subscriptionId " + string(parse.AppendJSON(nil, requestID)) +
+			". Make sure you subscribe to live query server before unsubscribing."
+		c.send(errorFrame(codeUnknown, text, true, nil))
+		return
+	}
+	c.drop(requestID, sub)
+	c.send(replyFrame("unsubscribed", c.member, requestID))
+}
+
+// stringList returns the distinct strings at a key that checkMessage passed; nil if absent.
+func stringList(q *parse.Map, key string) []string {
+	v, ok := q.Get(key)
+	if !ok {
+		return nil
+	}
+	return names(v)
+}

@@ -1,0 +1,264 @@
+package livequery
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// shardCount spreads classes; a power of two, more than there are likely to
+// be busy classes at once.
+const shardCount = 32
+
+// Hub serves live queries. All its methods may be called concurrently.
+//
+// Lock order; each may be taken under those before it, never the other way:
+//
+//	identity.turn (held while the Authenticator is asked)
+//	Hub.idMu
+//	shard.mu
+//	Hub.mu
+//	client.mu
+//	frameConn.mu (held during a write to the socket)
+//
+// shard.qmu is taken under none and holds none.
+type Hub struct {
+	opts     Options
+	log      *slog.Logger
+	stranger *access.Principal
+	shards   [shardCount]shard
+	seed     maphash.Seed
+	buffers  sync.Pool // *[]byte of writers
+
+	idMu       sync.Mutex // guards identities, and refs and subs of each
+	identities map[string]*identity
+
+	mu      sync.Mutex // guards all in this block
+	clients map[*client]struct{}
+	keeping bool // the keeper runs
+	closed  bool
+
+	// wg counts readers, writers, dispatchers and the keeper. It grows only
+	// while mu or qmu shows that the hub is open, or by a goroutine it counts.
+	wg   sync.WaitGroup
+	quit chan struct{} // closed by Close
+	wake chan struct{} // asks the keeper to look at identities now
+
+	subscriptions, distinct, events, dropped atomic.Int64
+}
+
+// NewHub returns a hub. It starts goroutines only once there are clients.
+func NewHub(o Options) *Hub {
+	o = o.withDefaults()
+	h := &Hub{
+		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
+		identities: map[string]*identity{}, clients: map[*client]struct{}{},
+		quit: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	for i := range h.shards {
+		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
+	}
+	return h
+}
+
+func (h *Hub) shardOf(class string) *shard {
+	return &h.shards[maphash.String(h.seed, class)%shardCount]
+}
+
+// Wants reports whether changes of a class should be published. It does not
+// ask whether anybody subscribes just now: a subscription that is confirmed
+// while a write is under way must see that write.
+func (h *Hub) Wants(class string) bool { return h.opts.Classes(class) }
+
+// Publish takes committed changes, those of one object in commit order, and
+// returns without waiting for them to be matched or sent. See DESIGN.md for
+// what happens if they come faster than that.
+func (h *Hub) Publish(ctx context.Context, changes []parse.Change) {
+	for len(changes) > 0 {
+		class, n := changes[0].Class, 1
+		for n < len(changes) && changes[n].Class == class {
+			n++
+		}
+		if s := h.shardOf(class); h.Wants(class) && s.subscribed(class) {
+			s.publish(ctx, changes[:n])
+		}
+		changes = changes[n:]
+	}
+}
+
+// Revoke tells the hub that what it knows of these users (or of all) is out of
+// date: sessions, roles. No event after it is decided by the old knowledge.
+// It does not wait.
+func (h *Hub) Revoke(userIDs []string, all bool) {
+	if h.markStale(userIDs, all) == 0 {
+		return
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default: // already asked
+	}
+}
+
+// Stats returns the counters.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	n := len(h.clients)
+	h.mu.Unlock()
+	return Stats{
+		Clients: n, Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
+		Events: h.events.Load(), Dropped: h.dropped.Load(),
+	}
+}
+
+// Close sends every client a close frame with code 1001, and waits until all
+// are gone and all goroutines have ended. When ctx ends first, connections are
+// cut, and its error is returned. Changes not yet matched are dropped.
+func (h *Hub) Close(ctx context.Context) error {
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		close(h.quit)
+	}
+	clients := h.list()
+	h.mu.Unlock()
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.qmu.Lock()
+		s.closed = true
+		s.qmu.Unlock()
+	}
+	for _, c := range clients {
+		c.close(websocket.StatusGoingAway, "server is shutting down")
+	}
+	done := make(chan struct{})
+	go func() {
+		h.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range clients {
+		_ = c.conn.Close() // cut: an error means that it is closed
+	}
+	<-done
+	return ctx.Err()
+}
+
+// list returns the clients; mu is held.
+func (h *Hub) list() []*client {
+	out := make([]*client, 0, len(h.clients))
+	for c := range h.clients {
+		out = append(out, c)
+	}
+	return out
+}
+
+// join counts a new client in, and starts the keeper with the first. It
+// reports whether the hub still takes clients; if so, leave must follow.
+func (h *Hub) join(c *client) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.wg.Add(1)
+	h.clients[c] = struct{}{}
+	if !h.keeping {
+		h.keeping = true
+		h.wg.Add(1)
+		go h.keep(c.ctx)
+	}
+	return true
+}
+
+func (h *Hub) leave(c *client) {
+	h.mu.Lock()
+	delete(h.clients, c)
+	h.mu.Unlock()
+	h.wg.Done()
+}
+
+// keep pings all clients and refreshes identities, until Close.
+func (h *Hub) keep(ctx context.Context) {
+	defer h.wg.Done()
+	tick := time.NewTicker(h.opts.PingInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.quit:
+			return
+		case <-h.wake:
+		case <-tick.C:
+			h.mu.Lock()
+			clients := h.list()
+			h.mu.Unlock()
+			for _, c := range clients {
+				c.ping()
+			}
+		}
+		for _, id := range h.due() {
+			select {
+			case <-h.quit:
+				return
+			default:
+				h.refresh(ctx, id, true)
+			}
+		}
+	}
+}
+
+// Handler upgrades requests, on whatever path, to websockets. It returns as
+// soon as the websocket is open; the hub then owns the connection.
+func (h *Hub) Handler() http.Handler { return http.HandlerFunc(h.upgrade) }
+
+func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	closed := h.closed
+	h.mu.Unlock()
+	if closed {
+		http.Error(w, "server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	c := &client{hub: h, ctx: context.WithoutCancel(r.Context()), ip: h.opts.ClientIP(r)}
+	uw := &upgradeWriter{ResponseWriter: w}
+	ws, err := websocket.Accept(uw, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the protocol does not check origins: a session token is never sent by a browser on its own
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPongReceived:     func(context.Context, []byte) { c.unanswered.Store(0) },
+	})
+	if err != nil {
+		h.log.DebugContext(r.Context(), "live query upgrade refused", "client", c.ip, "error", err)
+		return
+	}
+	ws.SetReadLimit(h.opts.MaxMessageBytes)
+	c.ws, c.conn = ws, uw.conn
+	if !h.join(c) {
+		_ = ws.Close(websocket.StatusGoingAway, "server is shutting down") // nobody is left to tell of an error
+		return
+	}
+	// A goroutine of its own lets the HTTP server's, with its deep stack and
+	// its buffers, end.
+	go c.read()
+}
+
+// asParseError returns the *parse.Error in err's chain, or nil.
+func asParseError(err error) *parse.Error {
+	var e *parse.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package livequery
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Authenticator makes the principal of a session token. It is asked at
+// subscribe time and again after [Hub.Revoke], never for a single event. A
+// token that is not (or no longer) valid gives a *parse.Error; any other error
+// is taken for a passing failure, during which the client counts as a stranger.
+type Authenticator interface {
+	Principal(ctx context.Context, token, installationID, ip string) (*access.Principal, error)
+}
+
+// Defaults of [Options].
+const (
+	DefaultQueueBytes       = 1 << 20
+	DefaultPingInterval     = 10 * time.Second
+	DefaultMaxMessageBytes  = 1 << 20
+	DefaultMaxSubscriptions = 1000
+	DefaultMaxPending       = 1 << 16
+)
+
+// Options configures a Hub. The zero value serves every class to everybody
+// whom the objects' ACLs let read.
+type Options struct {
+	// Classes says which classes have live queries; nil: all. A subscription
+	// to another class succeeds and stays silent, as the protocol has it.
+	Classes func(class string) bool
+	// Schema gives class definitions and with them class-level permissions;
+	// nil: no class has any.
+	Schema schema.Source
+	// Gate decides what a caller may see; nil: a gate without options.
+	Gate *access.Gate
+	// Auth resolves session tokens; nil: there are no users.
+	Auth Authenticator
+	// AppID is the application that clients must name; "": any.
+	AppID string
+	// MasterKey gives master rights to a client that connects with it from an
+	// allowed address; "": only a masterKey entry of KeyPairs does.
+	MasterKey string
+	// MasterKeyAllowed says from which addresses master keys are accepted; nil: all.
+	MasterKeyAllowed func(ip string) bool
+	// KeyPairs maps names of members of connect to secrets. If there are any,
+	// a client must present at least one.
+	KeyPairs map[string]string
+	// QueryLimits bounds the where of a subscription.
+	QueryLimits query.Limits
+	// ParseLimits bounds the JSON of a frame.
+	ParseLimits parse.Limits
+	// QueueBytes bounds what waits for one client; over it the client is
+	// closed with CloseSlow.
+	QueueBytes int
+	// MaxMessageBytes bounds a frame of a client; over it the client is closed
+	// with code 1009.
+	MaxMessageBytes int64
+	// MaxSubscriptions bounds the subscriptions of one client.
+	MaxSubscriptions int
+	// MaxPending bounds the changes of one shard that wait to be matched; over
+	// it subscribers of the class are closed with CloseResync.
+	MaxPending int
+	// PingInterval is the time between pings. A client that has not answered
+	// one when the next is due is dropped.
+	PingInterval time.Duration
+	// DetailedErrors sends the full text of refusals by permissions in place
+	// of "Permission denied".
+	DetailedErrors bool
+	// ClientIP gives the address of a client; nil: the host of RemoteAddr.
+	ClientIP func(*http.Request) string
+	// Log; nil: no log.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Classes == nil {
+		o.Classes = func(string) bool { return true }
+	}
+	if o.Schema == nil {
+		o.Schema = emptySchema{schema.NewSnapshot(0)}
+	}
+	if o.Gate == nil {
+		o.Gate = &access.Gate{}
+	}
+	if o.MasterKeyAllowed == nil {
+		o.MasterKeyAllowed = func(string) bool { return true }
+	}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = DefaultQueueBytes
+	}
+	if o.MaxMessageBytes <= 0 {
+		o.MaxMessageBytes = DefaultMaxMessageBytes
+	}
+	if o.MaxSubscriptions <= 0 {
+		o.MaxSubscriptions = DefaultMaxSubscriptions
+	}
+	if o.MaxPending <= 0 {
+		o.MaxPending = DefaultMaxPending
+	}
+	if o.PingInterval <= 0 {
+		o.PingInterval = DefaultPingInterval
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = remoteHost
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+type emptySchema struct{ snap *schema.Snapshot }
+
+func (e emptySchema) Current() *schema.Snapshot { return e.snap }
+
+// Close codes beyond those of RFC 6455. After either a client should connect
+// again, subscribe, and read its objects anew.
+const (
+	// CloseSlow: the client did not read fast enough and its queue is full.
+	CloseSlow = 4001
+	// CloseResync: changes came faster than the hub matches; some were dropped.
+	CloseResync = 4002
+)
+
+// Stats are the counters of a hub at one moment.
+type Stats struct {
+	Clients         int   `json:"clients"`         // open websockets
+	Subscriptions   int   `json:"subscriptions"`   // over all clients
+	DistinctQueries int   `json:"distinctQueries"` // after merging equal ones
+	Events          int64 `json:"events"`          // event frames queued since the start
+	Dropped         int64 `json:"dropped"`         // changes lost to overflow, and clients closed for being slow
+}

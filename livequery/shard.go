@@ -1,0 +1,360 @@
+package livequery
+
+import (
+	"context"
+	"sync"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// shard serves the classes that hash to it. One goroutine at a time works off
+// its queue, which keeps the order of the changes of a class and so of every
+// object.
+type shard struct {
+	hub *Hub
+
+	mu      sync.RWMutex // guards classes and the indexes in it
+	classes map[string]*classIndex
+
+	qmu     sync.Mutex // guards all below
+	queue   []parse.Change
+	lost    map[string]bool // classes with dropped changes
+	running bool            // a dispatcher runs
+	closed  bool
+
+	// Owned by the dispatcher.
+	seq  uint64
+	late []*subscription
+}
+
+// publish queues changes that subscribers may care for. It never waits for
+// them to be matched. On overflow changes are dropped, and whoever subscribes
+// to their class is told to start anew.
+func (s *shard) publish(ctx context.Context, changes []parse.Change) {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	if s.closed {
+		return
+	}
+	for i := range changes {
+		ch := &changes[i]
+		switch {
+		case s.lost[ch.Class]:
+			s.hub.dropped.Add(1)
+		case len(s.queue) >= s.hub.opts.MaxPending:
+			if s.lost == nil {
+				s.lost = map[string]bool{}
+			}
+			s.lost[ch.Class] = true
+			s.hub.dropped.Add(1)
+		default:
+			s.queue = append(s.queue, *ch)
+		}
+	}
+	if !s.running && len(s.queue) > 0 {
+		s.running = true
+		s.hub.wg.Add(1)
+		go s.run(context.WithoutCancel(ctx))
+	}
+}
+
+// subscribed reports whether anybody subscribes to the class now.
+func (s *shard) subscribed(class string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.classes[class] != nil
+}
+
+// run works off the queue and ends when it is empty.
+func (s *shard) run(ctx context.Context) {
+	defer s.hub.wg.Done()
+	var batch []parse.Change
+	for {
+		s.qmu.Lock()
+		if s.closed || len(s.queue) == 0 && len(s.lost) == 0 {
+			s.running = false
+			s.queue, s.lost = nil, nil
+			s.qmu.Unlock()
+			return
+		}
+		lost := s.lost
+		s.lost = nil
+		clear(batch)
+		batch, s.queue = s.queue, batch[:0]
+		s.qmu.Unlock()
+		for i := range batch {
+			s.dispatch(ctx, &batch[i])
+		}
+		for class := range lost {
+			s.resync(class)
+		}
+	}
+}
+
+// resync closes the clients that subscribe to a class of which changes were lost.
+func (s *shard) resync(class string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ci := s.classes[class]
+	if ci == nil {
+		return
+	}
+	s.hub.log.Warn("live query changes dropped", "class", class)
+	placed, _ := ci.all()
+	for _, sub := range placed {
+		sub.client.close(CloseResync, "changes were lost: subscribe again")
+	}
+}
+
+// dispatch tells all whom a change concerns.
+func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
+	s.renew(ch.Class)
+	s.mu.RLock()
+	ci := s.classes[ch.Class]
+	if ci == nil {
+		s.mu.RUnlock()
+		return
+	}
+	s.seq++
+	r := &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
+	visit := func(d *distinct) {
+		if d.seen != s.seq {
+			d.seen = s.seq
+			s.consider(r, d)
+		}
+	}
+	for _, p := range ci.paths {
+		p.find(ch.Before, visit)
+		p.find(ch.After, visit)
+	}
+	for _, d := range ci.scan {
+		visit(d)
+	}
+	s.mu.RUnlock()
+
+	// Those whose rights are in question: ask, then decide by the answer. This
+	// happens here, and not later, to keep the order of changes.
+	for i, sub := range s.late {
+		for _, id := range sub.identities() {
+			s.hub.refresh(ctx, id, false)
+		}
+		s.deliverLate(r, sub)
+		s.late[i] = nil
+	}
+	s.late = s.late[:0]
+}
+
+// consider matches one query against both states of a change and tells its
+// subscribers.
+func (s *shard) consider(r *round, d *distinct) {
+	mb, ma := r.match(d)
+	if !mb && !ma {
+		return
+	}
+	for _, g := range d.groups {
+		ev, obj, orig := r.decide(g, mb, ma)
+		for _, v := range g.views {
+			if ev.name == "" || v.ignores(ev, r.change) {
+				s.postpone(v)
+				continue
+			}
+			s.deliver(r.frame(ev, obj, orig, v), v)
+		}
+	}
+}
+
+// match reports whether the query holds before and after the change.
+func (r *round) match(d *distinct) (before, after bool) {
+	ch := r.change
+	return ch.Before != nil && d.matcher.Match(ch.Before), ch.After != nil && d.matcher.Match(ch.After)
+}
+
+// decide returns what a group is told, with the states as it may see them.
+func (r *round) decide(g *group, mb, ma bool) (ev event, obj, orig stripped) {
+	ch := r.change
+	rb := ch.Before != nil && g.plan.CanRead(ch.Before)
+	ra := ch.After != nil && g.plan.CanRead(ch.After)
+	ev = decide(ch.Action, mb, ma, rb, ra)
+	if ev.name != "" {
+		obj, orig = r.strip(ev.object, g), r.strip(ev.original, g)
+	}
+	return ev, obj, orig
+}
+
+// frame returns the event frame of a view, without the head of a subscription.
+func (r *round) frame(ev event, obj, orig stripped, v *view) frame {
+	return frame{event: ev.name, tail: r.tail(ev, obj, orig, v)}
+}
+
+// ignores reports whether the watch list keeps an event from the view.
+func (v *view) ignores(ev event, ch *parse.Change) bool {
+	return v.watch != nil && (ev.name == evUpdate || ev.name == evCreate) && !watched(v.watch, ch.Before, ch.After)
+}
+
+func (s *shard) deliver(f frame, v *view) {
+	sent := int64(0)
+	for _, sub := range v.subs {
+		if sub.stale() {
+			s.late = append(s.late, sub)
+			continue
+		}
+		f.head = sub.head
+		if sub.client.enqueue(f) {
+			sent++
+		}
+	}
+	s.hub.events.Add(sent)
+}
+
+// postpone collects those of a view that get nothing by what is known of
+// them, but whose rights may have grown since.
+func (s *shard) postpone(v *view) {
+	for _, sub := range v.subs {
+		if sub.stale() {
+			s.late = append(s.late, sub)
+		}
+	}
+}
+
+// deliverLate tells one subscription of the change under its renewed plan.
+func (s *shard) deliverLate(r *round, sub *subscription) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v := sub.view
+	if v == nil {
+		return
+	}
+	mb, ma := r.match(v.group.query)
+	ev, obj, orig := r.decide(v.group, mb, ma)
+	if ev.name == "" || v.ignores(ev, r.change) {
+		return
+	}
+	f := r.frame(ev, obj, orig, v)
+	f.head = sub.head
+	if sub.client.enqueue(f) {
+		s.hub.events.Add(1)
+	}
+}
+
+// add plans a subscription, enters it in the place of old (which may be nil or
+// of another class) and confirms it to the client. The error is its refusal;
+// whereErr is what is wrong with its where, which counts only for those who
+// may query the class at all.
+func (s *shard) add(sub *subscription, whereErr error, old *subscription) error {
+	source := s.hub.opts.Schema.Current().Class(sub.class)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ci := s.classes[sub.class]
+	if ci == nil {
+		ci = newClassIndex(sub.class, source)
+		s.classes[sub.class] = ci
+	}
+	defer s.tidy(ci)
+	pl, err := s.hub.plan(sub, ci.def)
+	if err == nil {
+		err = whereErr
+	}
+	if err == nil {
+		err = s.place(ci, sub, pl)
+	}
+	if err != nil {
+		return err
+	}
+	if old != nil && old.class == sub.class {
+		s.leave(ci, old)
+	}
+	// Under the lock, so that no event overtakes the confirmation.
+	sub.client.send(replyFrame("subscribed", sub.client.member, sub.requestID))
+	return nil
+}
+
+// place enters a planned subscription; mu is held.
+func (s *shard) place(ci *classIndex, sub *subscription, pl *planned) error {
+	n := len(ci.queries)
+	err := ci.place(sub, pl)
+	s.hub.distinct.Add(int64(len(ci.queries) - n))
+	return err
+}
+
+// remove takes a subscription out.
+func (s *shard) remove(sub *subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ci := s.classes[sub.class]; ci != nil {
+		s.leave(ci, sub)
+		s.tidy(ci)
+	}
+}
+
+// leave is remove with mu held.
+func (s *shard) leave(ci *classIndex, sub *subscription) {
+	n := len(ci.queries)
+	ci.remove(sub)
+	s.hub.distinct.Add(int64(len(ci.queries) - n))
+}
+
+// tidy forgets an empty index.
+func (s *shard) tidy(ci *classIndex) {
+	if ci.empty() {
+		delete(s.classes, ci.name)
+	}
+}
+
+// replan gives a subscription the place that its caller's present rights give it.
+func (s *shard) replan(sub *subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ci := s.classes[sub.class]; ci != nil && sub.placed {
+		refused := sub.view == nil
+		s.leave(ci, sub)
+		s.reenter(ci, sub, refused)
+	}
+}
+
+// renew plans all subscriptions of a class anew if its definition changed.
+func (s *shard) renew(class string) {
+	source := s.hub.opts.Schema.Current().Class(class)
+	s.mu.RLock()
+	ci := s.classes[class]
+	same := ci == nil || ci.source == source
+	s.mu.RUnlock()
+	if same {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ci = s.classes[class]; ci == nil {
+		return
+	}
+	placed, refused := ci.all()
+	// All must be out before the first goes in again: groups hold plans that
+	// were made under the old definition.
+	for _, sub := range placed {
+		s.leave(ci, sub)
+	}
+	ci.define(source)
+	for _, sub := range placed {
+		s.reenter(ci, sub, false)
+	}
+	for _, sub := range refused {
+		s.leave(ci, sub)
+		s.reenter(ci, sub, true)
+	}
+}
+
+// reenter enters a subscription again. One that is now refused is told so
+// once, and stays silent until its rights come back.
+func (s *shard) reenter(ci *classIndex, sub *subscription, refused bool) {
+	pl, err := s.hub.plan(sub, ci.def)
+	if err == nil {
+		err = s.place(ci, sub, pl)
+	}
+	if err == nil {
+		return
+	}
+	ci.refuse(sub)
+	if !refused {
+		code, text := s.hub.refusal(err)
+		sub.client.send(errorFrame(code, text, false, sub.requestID))
+	}
+}
