@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"bytes"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -131,14 +133,14 @@ func ApplyOp(old Value, op Op) (Value, error) {
 		case nil:
 			return op.Amount, nil
 		case float64:
-			return n + op.Amount, nil
+			return finite(n + op.Amount)
 		case Int:
 			if a := int64(op.Amount); float64(a) == op.Amount {
 				if sum := int64(n) + a; (sum > int64(n)) == (a > 0) {
 					return integer(sum), nil
 				}
 			}
-			return float64(n) + op.Amount, nil
+			return finite(float64(n) + op.Amount)
 		}
 		return nil, Errorf(IncorrectType, "cannot increment a field that is not a number")
 	case Add:
@@ -175,10 +177,26 @@ func ApplyOp(old Value, op Op) (Value, error) {
 	return nil, Errorf(InvalidJSON, "unexpected operation")
 }
 
-// integer is n as a number: an Int only where a double is not exact.
+// finite refuses a sum that JSON has no number for.
+func finite(f float64) (Value, error) {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return nil, Errorf(InvalidJSON, "the incremented number is out of range")
+	}
+	return f, nil
+}
+
+// integer is n as a number: an Int only where a double would be written with
+// other digits. That the digits decide, and not the value of the double, is
+// what makes decoding the inverse of encoding: 2^60 is written as JavaScript
+// does, 1152921504606847000, which is the text of that double and no Int.
 func integer(n int64) Value {
-	if int64(float64(n)) == n {
-		return float64(n)
+	f := float64(n)
+	if n >= -maxExact && n <= maxExact {
+		return f
+	}
+	var digits, written [32]byte
+	if bytes.Equal(strconv.AppendInt(digits[:0], n, 10), appendNumber(written[:0], f)) {
+		return f
 	}
 	return Int(n)
 }

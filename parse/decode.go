@@ -364,16 +364,16 @@ func (d *decoder) number() (Value, error) {
 	if !digits() || d.s[first] == '0' && d.i > first+1 {
 		return nil, d.unexpected()
 	}
-	integer := true
+	whole := true
 	if d.i < len(d.s) && d.s[d.i] == '.' {
-		integer = false
+		whole = false
 		d.i++
 		if !digits() {
 			return nil, d.unexpected()
 		}
 	}
 	if d.i < len(d.s) && (d.s[d.i] == 'e' || d.s[d.i] == 'E') {
-		integer = false
+		whole = false
 		d.i++
 		if d.i < len(d.s) && (d.s[d.i] == '+' || d.s[d.i] == '-') {
 			d.i++
@@ -383,7 +383,7 @@ func (d *decoder) number() (Value, error) {
 		}
 	}
 	text := d.s[start:d.i]
-	if integer && len(text) <= 15 {
+	if whole && len(text) <= 15 {
 		// Fits a double exactly and needs no general parser.
 		var n int64
 		for _, c := range []byte(d.s[first:d.i]) {
@@ -394,9 +394,9 @@ func (d *decoder) number() (Value, error) {
 		}
 		return float64(n), nil
 	}
-	if integer {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil && (n > maxExact || n < -maxExact) && int64(float64(n)) != n {
-			return Int(n), nil
+	if whole {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return integer(n), nil
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
@@ -538,6 +538,9 @@ func included(m *Map) (*Object, bool) {
 			}
 			o.ACL = acl
 		default:
+			if strings.HasPrefix(k, "_") {
+				return nil, false // the encoder would leave it out
+			}
 			o.Fields.Set(k, v)
 		}
 	}
