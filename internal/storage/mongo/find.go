@@ -1,0 +1,168 @@
+package mongo
+
+import (
+	"context"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// batchSize is the number of objects fetched in one go.
+const batchSize = 1000
+
+// Find implements storage.Store.
+//
+// MongoDB sorts values of different types as numbers, strings, objects,
+// arrays, booleans, Dates, and arrays by their least (or greatest) element;
+// within one type the order is that of package query.
+func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error) {
+	flt, err := newFilter(f.Class, f.Where)
+	if err != nil {
+		return nil, err
+	}
+	if flt.never || f.Limit == 0 {
+		return nil, nil
+	}
+	opts := options.Find().SetBatchSize(batchSize)
+	if len(f.Order) > 0 {
+		opts.SetSort(sortDocument(f.Class, f.Order))
+	}
+	skip, limit := f.Skip, f.Limit
+	if flt.matcher == nil {
+		// The database counts; nothing is left to skip here.
+		if skip > 0 {
+			opts.SetSkip(int64(skip))
+		}
+		if limit > 0 {
+			opts.SetLimit(int64(limit))
+		}
+		if p := projection(f.Class, f.Keys); p != nil {
+			opts.SetProjection(p)
+		}
+		skip = 0
+	}
+	var out []*parse.Object
+	err = d.each(ctx, f.Class, flt, opts, func(o *parse.Object) bool {
+		if skip > 0 {
+			skip--
+			return true
+		}
+		out = append(out, o)
+		return limit < 0 || len(out) < limit
+	})
+	if err != nil {
+		return nil, d.failure(ctx, "find", f.Class.Name, err)
+	}
+	return out, nil
+}
+
+// each calls fn with every object that matches until fn returns false.
+func (d *DB) each(ctx context.Context, class *schema.Class, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
+	cur, err := d.collection(class.Name).Find(ctx, flt.doc, opts)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := closeCursor(ctx, cur); err == nil {
+			err = cerr
+		}
+	}()
+	for cur.Next(ctx) {
+		o, err := decodeObject(class, cur.Current)
+		if err != nil {
+			return err
+		}
+		if flt.match(o) && !fn(o) {
+			return nil
+		}
+	}
+	return cur.Err()
+}
+
+// closeCursor frees a cursor on the server even if the request was given up.
+func closeCursor(ctx context.Context, cur *mongo.Cursor) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return cur.Close(ctx)
+}
+
+// Count implements storage.Store.
+func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {
+	flt, err := newFilter(class, where)
+	if err != nil {
+		return 0, err
+	}
+	if flt.never {
+		return 0, nil
+	}
+	if flt.matcher == nil {
+		n, err := d.collection(class.Name).CountDocuments(ctx, flt.doc)
+		return n, d.failure(ctx, "count", class.Name, err)
+	}
+	var n int64
+	err = d.each(ctx, class, flt, options.Find().SetBatchSize(batchSize), func(*parse.Object) bool {
+		n++
+		return true
+	})
+	return n, d.failure(ctx, "count", class.Name, err)
+}
+
+// sortDocument returns the order for the database. Keys that it cannot sort by
+// are left out, as are repetitions, which it refuses.
+func sortDocument(class *schema.Class, order []query.Sort) []byte {
+	i, dst := bsoncore.AppendDocumentStart(nil)
+	seen := make(map[string]bool, len(order))
+	for _, s := range order {
+		t := (&walker{class: class}).resolve(s.Path)
+		if t.opaque || seen[t.key] {
+			continue
+		}
+		seen[t.key] = true
+		direction := int32(1)
+		if s.Desc {
+			direction = -1
+		}
+		dst = bsoncore.AppendInt32Element(dst, t.key, direction)
+	}
+	return endDocument(dst, i)
+}
+
+// projection lists the keys to return; nil asks for all.
+func projection(class *schema.Class, keys []string) []byte {
+	if keys == nil {
+		return nil
+	}
+	i, dst := bsoncore.AppendDocumentStart(make([]byte, 0, 256))
+	seen := make(map[string]bool, len(keys)+4)
+	add := func(key string) {
+		if !seen[key] {
+			seen[key] = true
+			dst = bsoncore.AppendInt32Element(dst, key, 1)
+		}
+	}
+	for _, key := range [...]string{keyID, keyCreatedAt, keyUpdatedAt, keyReadPerm, keyWritePerm} {
+		add(key)
+	}
+	for _, field := range keys {
+		field = query.Path(field).Root()
+		if isAuthData(class, field) || field == "" || field[0] == '$' || strings.IndexByte(field, 0) >= 0 {
+			return nil
+		}
+		if field == parse.KeyACL {
+			continue
+		}
+		t := resolve(class, field)
+		add(t.key)
+		if t.maybePointer {
+			add(prefixPointer + t.key)
+		}
+	}
+	return endDocument(dst, i)
+}

@@ -1,0 +1,217 @@
+package mongo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Options of an index that Parse does not keep.
+const (
+	optUnique          = "unique"
+	optSparse          = "sparse"
+	optCaseInsensitive = "caseInsensitive"
+)
+
+// indexesFromMetadata joins what Parse keeps of the indexes with what pargo does.
+func indexesFromMetadata(class string, specs, opts *parse.Map) (out []schema.Index) {
+	for name, v := range specs.All() {
+		spec := asMap(v)
+		if spec == nil || name == "_id_" {
+			continue
+		}
+		idx := schema.Index{Name: name}
+		for key, kind := range spec.All() {
+			k := schema.IndexKey{Field: wirePath(class, key)}
+			switch kind := kind.(type) {
+			case string:
+				k.Kind = kind
+			case float64:
+				k.Desc = kind < 0
+			}
+			idx.Keys = append(idx.Keys, k)
+		}
+		o := child(opts, name)
+		idx.Unique, idx.Sparse, idx.CaseInsensitive = flag(o, optUnique), flag(o, optSparse), flag(o, optCaseInsensitive)
+		out = append(out, idx)
+	}
+	return out
+}
+
+func flag(m *parse.Map, key string) bool {
+	v, _ := m.Get(key)
+	return parse.Truthy(v)
+}
+
+// indexOptions is what pargo keeps of an index.
+func indexOptions(idx *schema.Index) *parse.Map {
+	m := &parse.Map{}
+	for _, o := range [...]struct {
+		name string
+		on   bool
+	}{{optUnique, idx.Unique}, {optSparse, idx.Sparse}, {optCaseInsensitive, idx.CaseInsensitive}} {
+		if o.on {
+			m.Set(o.name, true)
+		}
+	}
+	return m
+}
+
+// indexKey is the stored path of an indexed field.
+func indexKey(class *schema.Class, field string) string {
+	return resolve(class, field).key
+}
+
+// addIndex makes an index and records it.
+func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) error {
+	if strings.ContainsAny(idx.Name, ".$\x00") {
+		return parse.Errorf(parse.InvalidQuery, "Invalid index name: %s", idx.Name)
+	}
+	class, err := d.loadClass(ctx, className)
+	if err != nil {
+		return err
+	}
+	i, keys := bsoncore.AppendDocumentStart(nil)
+	spec := &parse.Map{}
+	for _, k := range idx.Keys {
+		if err := checkPath(k.Field); err != nil {
+			return err
+		}
+		stored := indexKey(class, k.Field)
+		switch {
+		case k.Kind != "":
+			keys = bsoncore.AppendStringElement(keys, stored, k.Kind)
+			spec.Set(stored, k.Kind)
+		case k.Desc:
+			keys = bsoncore.AppendInt32Element(keys, stored, -1)
+			spec.Set(stored, -1.0)
+		default:
+			keys = bsoncore.AppendInt32Element(keys, stored, 1)
+			spec.Set(stored, 1.0)
+		}
+	}
+	keys = endDocument(keys, i)
+	o := options.Index().SetName(idx.Name)
+	if idx.Unique {
+		o.SetUnique(true)
+	}
+	if idx.Sparse {
+		o.SetSparse(true)
+	}
+	if idx.CaseInsensitive {
+		o.SetCollation(&options.Collation{Locale: "en_US", Strength: 2})
+	}
+	_, err = d.collection(className).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bson.Raw(keys), Options: o})
+	if hasCode(err, codeIndexOptions, codeIndexKeySpecs) {
+		err = d.acceptIndex(ctx, className, idx, keys, err)
+	}
+	if err != nil {
+		return err
+	}
+	return d.recordIndex(ctx, className, idx, spec)
+}
+
+// acceptIndex decides on a conflict with an index that is there: one with the
+// same keys that forbids the same is as good, whatever its name.
+func (d *DB) acceptIndex(ctx context.Context, className string, idx *schema.Index, keys []byte, cause error) error {
+	specs, err := d.collection(className).Indexes().ListSpecifications(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range specs {
+		unique := s.Unique != nil && *s.Unique
+		if bytes.Equal(s.KeysDocument, keys) && unique == idx.Unique {
+			return nil
+		}
+	}
+	return fmt.Errorf("index %s exists with other keys or options; drop it first: %w", idx.Name, cause)
+}
+
+// recordIndex enters an index into _SCHEMA, by stored keys as Parse Server does.
+func (d *DB) recordIndex(ctx context.Context, className string, idx *schema.Index, spec *parse.Map) error {
+	set := parse.NewMap(
+		parse.MapField{Key: metaIndexes + "._id_", Value: parse.NewMap(parse.MapField{Key: keyID, Value: 1.0})},
+		parse.MapField{Key: metaIndexes + "." + idx.Name, Value: spec},
+	)
+	set.Set(metaPargo+".indexes."+idx.Name, indexOptions(idx))
+	return d.setMeta(ctx, className, set, nil)
+}
+
+// dropIndex removes an index, the real one first.
+func (d *DB) dropIndex(ctx context.Context, className, name string) error {
+	err := d.collection(className).Indexes().DropOne(ctx, name)
+	if err != nil && !hasCode(err, codeIndexNotFound, codeNamespaceNotFound) {
+		return err
+	}
+	return d.setMeta(ctx, className, nil, []string{metaIndexes + "." + name, metaPargo + ".indexes." + name})
+}
+
+// loadClass reads one class as recorded; one that is not gives a class without fields.
+func (d *DB) loadClass(ctx context.Context, name string) (*schema.Class, error) {
+	raw, err := d.schemas().FindOne(ctx, bson.D{{Key: keyID, Value: name}}).Raw()
+	if isNone(err) {
+		return &schema.Class{Name: name}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := object(raw, 0)
+	if err != nil {
+		return nil, err
+	}
+	return classFromDocument(m)
+}
+
+// unrecorded reports whether a document of _SCHEMA has an index whose options
+// only the index itself knows: Parse Server made it.
+func unrecorded(m *parse.Map) bool {
+	meta := child(m, keyMetadata)
+	ours := child(child(meta, metaPargo), "indexes")
+	for name := range child(meta, metaIndexes).All() {
+		if name != "_id_" && !ours.Has(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// realIndexOptions completes the indexes of a class by what the database says
+// about them.
+func (d *DB) realIndexOptions(ctx context.Context, c *schema.Class) error {
+	cur, err := d.collection(c.Name).Indexes().List(ctx)
+	if hasCode(err, codeNamespaceNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var specs []struct {
+		Name      string `bson:"name"`
+		Unique    bool   `bson:"unique"`
+		Sparse    bool   `bson:"sparse"`
+		Collation struct {
+			Strength int `bson:"strength"`
+		} `bson:"collation"`
+	}
+	if err := cur.All(ctx, &specs); err != nil {
+		return err
+	}
+	for _, s := range specs {
+		for i := range c.Indexes {
+			if idx := &c.Indexes[i]; idx.Name == s.Name {
+				idx.Unique, idx.Sparse = s.Unique, s.Sparse
+				idx.CaseInsensitive = s.Collation.Strength == 1 || s.Collation.Strength == 2
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package mongo
+
+import (
+	"strings"
+
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Keys of stored documents that differ from the wire.
+const (
+	keyID         = "_id"
+	keyCreatedAt  = "_created_at"
+	keyUpdatedAt  = "_updated_at"
+	keyReadPerm   = "_rperm"
+	keyWritePerm  = "_wperm"
+	keyACL        = "_acl"
+	keyMetadata   = "_metadata"
+	prefixPointer = "_p_"
+	prefixAuth    = "_auth_data_"
+
+	classUser = "_User"
+	authData  = "authData"
+
+	schemaCollection = "_SCHEMA"
+)
+
+// storedNames are fields whose stored name differs, in every class.
+var storedNames = [...]struct{ wire, stored string }{
+	{"sessionToken", "_session_token"},
+	{"lastUsed", "_last_used"},
+	{"timesUsed", "times_used"},
+}
+
+// storedName returns the key of a field that is no pointer.
+func storedName(wire string) string {
+	for i := range storedNames {
+		if storedNames[i].wire == wire {
+			return storedNames[i].stored
+		}
+	}
+	return wire
+}
+
+// wireName is the inverse of storedName, for keys that are no system field.
+func wireName(stored string) string {
+	for i := range storedNames {
+		if storedNames[i].stored == stored {
+			return storedNames[i].wire
+		}
+	}
+	if stored == "_expiresAt" {
+		return "expiresAt"
+	}
+	return stored
+}
+
+// isAuthData reports whether the field is the map of auth providers, which is
+// stored as one key for each provider.
+func isAuthData(class *schema.Class, field string) bool {
+	return field == authData && class.Name == classUser
+}
+
+// isSingleton reports whether the class has one document, whose _id is the integer 1.
+func isSingleton(class string) bool {
+	return class == "_GlobalConfig" || class == "_GraphQLConfig"
+}
+
+// fieldType returns the type of a field, 0 if the schema does not know it.
+func fieldType(class *schema.Class, field string) schema.Type {
+	if f := class.Fields[field]; f != nil {
+		return f.Type
+	}
+	return 0
+}
+
+// target is the stored place of a path of a query.
+type target struct {
+	key string
+	typ schema.Type // of the field, or 0: any
+	// deep: the path goes into an object or array, where MongoDB walks through
+	// arrays and pargo does not.
+	deep bool
+	// maybePointer: a field that the schema does not know, so that it may be
+	// stored as key or, being a pointer, as _p_key.
+	maybePointer bool
+	// opaque: nothing can be asked of the database about it.
+	opaque bool
+}
+
+// resolve finds the stored place of a path.
+func resolve(class *schema.Class, path string) target {
+	root, rest, dotted := strings.Cut(path, ".")
+	switch root {
+	case parse.KeyObjectID:
+		return target{key: keyID, typ: schema.String, opaque: dotted}
+	case parse.KeyCreatedAt:
+		return target{key: keyCreatedAt, typ: schema.Date, opaque: dotted}
+	case parse.KeyUpdatedAt:
+		return target{key: keyUpdatedAt, typ: schema.Date, opaque: dotted}
+	}
+	if isAuthData(class, root) {
+		if !dotted {
+			return target{key: root, opaque: true}
+		}
+		provider, inner, deeper := strings.Cut(rest, ".")
+		if !deeper {
+			return target{key: prefixAuth + provider}
+		}
+		return target{key: prefixAuth + provider + "." + inner, deep: true}
+	}
+	typ := fieldType(class, root)
+	switch {
+	case typ == schema.Pointer:
+		return target{key: prefixPointer + root, typ: typ, opaque: dotted}
+	case dotted && (typ == 0 || typ == schema.Object || typ == schema.Array):
+		return target{key: storedName(root) + "." + rest, deep: true}
+	case dotted:
+		return target{key: root, opaque: true}
+	}
+	t := target{key: storedName(root), typ: typ}
+	t.maybePointer = typ == 0 && t.key == root && !strings.HasPrefix(root, "_")
+	return t
+}

@@ -1,0 +1,244 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// closeTimeout bounds how long Close waits for running operations.
+const closeTimeout = 10 * time.Second
+
+// undoTimeout bounds the removal of what a failed insert left behind.
+const undoTimeout = 10 * time.Second
+
+// Options of a database.
+type Options struct {
+	// URI is a connection string, mongodb:// or mongodb+srv://. The database
+	// is the one that it names, or "parse". A write concern that it states is
+	// kept; otherwise it is "majority".
+	URI string
+	// CollectionPrefix is put before the name of every collection.
+	CollectionPrefix string
+	// Log hears of what goes on at the start; nil: nothing.
+	Log *slog.Logger
+}
+
+// DB is a storage.Store on a MongoDB database.
+type DB struct {
+	client *mongo.Client
+	db     *mongo.Database
+	prefix string
+	close  func() error
+}
+
+var _ storage.Store = (*DB)(nil)
+
+// Open connects to a database and checks that it answers. The store is a
+// storage.Transactor if the server is a member of a replica set or a router of
+// a sharded cluster.
+func Open(ctx context.Context, o Options) (storage.Store, error) {
+	cs, err := connstring.ParseAndValidate(o.URI)
+	if err != nil {
+		return nil, fmt.Errorf("mongodb uri: %w", err)
+	}
+	name := cs.Database
+	if name == "" {
+		name = "parse"
+	}
+	co := options.Client().ApplyURI(o.URI)
+	if co.WriteConcern == nil {
+		co.SetWriteConcern(writeconcern.Majority())
+	}
+	if co.AppName == nil {
+		co.SetAppName("pargo")
+	}
+	client, err := mongo.Connect(co)
+	if err != nil {
+		return nil, fmt.Errorf("mongodb: %w", err)
+	}
+	base := context.WithoutCancel(ctx)
+	d := &DB{
+		client: client,
+		db:     client.Database(name),
+		prefix: o.CollectionPrefix,
+		close: func() error {
+			ctx, cancel := context.WithTimeout(base, closeTimeout)
+			defer cancel()
+			return client.Disconnect(ctx)
+		},
+	}
+	var hello struct {
+		SetName string `bson:"setName"`
+		Msg     string `bson:"msg"`
+	}
+	if err := d.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+		return nil, errors.Join(fmt.Errorf("mongodb: %w", err), d.Close())
+	}
+	transactions := hello.SetName != "" || hello.Msg == "isdbgrid"
+	if o.Log != nil {
+		o.Log.InfoContext(ctx, "connected to MongoDB", "database", name, "transactions", transactions)
+	}
+	if transactions {
+		return &txDB{d}, nil
+	}
+	return d, nil
+}
+
+// Ping implements storage.Store.
+func (d *DB) Ping(ctx context.Context) error {
+	return d.failure(ctx, "ping", "", d.client.Ping(ctx, readpref.Primary()))
+}
+
+// Close implements storage.Store.
+func (d *DB) Close() error { return d.close() }
+
+func (d *DB) collection(name string) *mongo.Collection { return d.db.Collection(d.prefix + name) }
+
+// Error codes of the server.
+const (
+	codeBadValue          = 2
+	codeTypeMismatch      = 14
+	codeOverflow          = 15
+	codePathNotViable     = 28
+	codeIndexNotFound     = 27
+	codeNamespaceNotFound = 26
+	codeConflictingPaths  = 40
+	codeIndexOptions      = 85
+	codeIndexKeySpecs     = 86
+	codeTooLarge          = 10334
+	codeTooLargeAfter     = 17419 // an update would make the document too large
+	codeDuplicate         = 11000
+)
+
+// objectTooLarge is Parse's code for an object beyond the limit of the database.
+const objectTooLarge parse.Code = 116
+
+func hasCode(err error, codes ...int) bool {
+	var s mongo.ServerError
+	if !errors.As(err, &s) {
+		return false
+	}
+	return slices.ContainsFunc(codes, s.HasErrorCode)
+}
+
+// failure turns an error of the driver into one of the kinds that
+// storage.Store promises; nil stays nil.
+func (d *DB) failure(ctx context.Context, op, class string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pe *parse.Error
+	switch {
+	case errors.As(err, &pe):
+		return err
+	case mongo.IsDuplicateKeyError(err):
+		return duplicate(class, err)
+	case hasCode(err, codeTooLarge, codeTooLargeAfter), errors.Is(err, driver.ErrDocumentTooLarge):
+		return &parse.Error{Code: objectTooLarge, Message: "The object is larger than the database allows.", Err: err}
+	case hasCode(err, codeOverflow):
+		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
+	}
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%s %s: %w: %w", op, class, cause, err)
+	}
+	return fmt.Errorf("%s %s: %w", op, class, err)
+}
+
+// indexInMessage finds the name of the index in the text of a duplicate key
+// error: "… index: name dup key: …", of old servers "… index: db.coll.$name dup key: …".
+var indexInMessage = regexp.MustCompile(`index: (?:\S+\.\$)?(\S+)`)
+
+// duplicate makes the error for a violated unique index.
+func duplicate(class string, err error) error {
+	e := &storage.DuplicateError{Class: class}
+	if m := indexInMessage.FindStringSubmatch(err.Error()); m != nil {
+		e.Index = m[1]
+	}
+	if e.Index == "_id_" {
+		e.Index, e.Fields = parse.KeyObjectID, []string{parse.KeyObjectID}
+		return e
+	}
+	for _, key := range keyPattern(err) {
+		e.Fields = append(e.Fields, wirePath(class, key))
+	}
+	return e
+}
+
+// keyPattern returns the keys of the violated index, as far as the server tells.
+func keyPattern(err error) []string {
+	var raws []bson.Raw
+	var we mongo.WriteException
+	var be mongo.BulkWriteException
+	var ce mongo.CommandError
+	switch {
+	case errors.As(err, &we):
+		for _, e := range we.WriteErrors {
+			raws = append(raws, e.Raw)
+		}
+	case errors.As(err, &be):
+		for _, e := range be.WriteErrors {
+			raws = append(raws, e.Raw)
+		}
+	case errors.As(err, &ce):
+		raws = append(raws, ce.Raw)
+	}
+	for _, raw := range raws {
+		pattern, ok := raw.Lookup("keyPattern").DocumentOK()
+		if !ok {
+			continue
+		}
+		elems, err := pattern.Elements()
+		if err != nil {
+			continue
+		}
+		keys := make([]string, len(elems))
+		for i, el := range elems {
+			keys[i] = el.Key()
+		}
+		return keys
+	}
+	return nil
+}
+
+// wirePath is the wire name of a stored key or path, as index definitions have them.
+func wirePath(class, key string) string {
+	switch key {
+	case keyID:
+		return parse.KeyObjectID
+	case keyCreatedAt:
+		return parse.KeyCreatedAt
+	case keyUpdatedAt:
+		return parse.KeyUpdatedAt
+	}
+	if provider, ok := strings.CutPrefix(key, prefixAuth); ok && class == classUser {
+		return authData + "." + provider
+	}
+	if field, ok := strings.CutPrefix(key, prefixPointer); ok {
+		return field
+	}
+	root, rest, dotted := strings.Cut(key, ".")
+	if dotted {
+		return wireName(root) + "." + rest
+	}
+	return wireName(root)
+}
+
+// isNone reports whether a command found no document.
+func isNone(err error) bool { return errors.Is(err, mongo.ErrNoDocuments) }
