@@ -1,0 +1,158 @@
+package schema
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// Classes returns all classes, sorted by name.
+func (s *Snapshot) Classes() []*Class {
+	return slices.SortedFunc(maps.Values(s.classes), func(a, b *Class) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Apply returns the snapshot that follows s by the steps; s is not changed.
+// It refuses what no store could carry out: a class that exists already (103)
+// or is missing (103), and a field that has another type (111).
+func Apply(s *Snapshot, steps []Step) (*Snapshot, error) {
+	next := &Snapshot{Version: s.Version + 1, classes: maps.Clone(s.classes)}
+	for i := range steps {
+		if err := next.apply(&steps[i]); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
+func (s *Snapshot) apply(st *Step) error {
+	switch st.Kind {
+	case CreateClass:
+		if s.classes[st.Class] != nil {
+			return parse.Errorf(parse.InvalidClassName, "Class %s already exists.", st.Class)
+		}
+		s.classes[st.Class] = Complete(st.Def)
+		return nil
+	case DropClass:
+		delete(s.classes, st.Class)
+		return nil
+	}
+	old := s.classes[st.Class]
+	if old == nil {
+		return parse.Errorf(parse.InvalidClassName, "Class %s does not exist.", st.Class)
+	}
+	c := *old
+	switch st.Kind {
+	case AddFieldStep:
+		if have := c.Fields[st.Field.Name]; have != nil && (have.Type != st.Field.Type || have.TargetClass != st.Field.TargetClass) {
+			return parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s; expected %s but got %s", c.Name, have.Name,
+				TypeString(have.Type, have.TargetClass), TypeString(st.Field.Type, st.Field.TargetClass))
+		}
+		c.Fields = maps.Clone(c.Fields)
+		c.Fields[st.Field.Name] = st.Field
+	case DropField:
+		c.Fields = maps.Clone(c.Fields)
+		delete(c.Fields, st.Field.Name)
+		c.Indexes = slices.DeleteFunc(slices.Clone(c.Indexes), func(ix Index) bool {
+			return slices.ContainsFunc(ix.Keys, func(k IndexKey) bool { return k.Field == st.Field.Name })
+		})
+	case SetCLP:
+		c.CLP = st.CLP
+	case AddIndex:
+		c.Indexes = append(withoutIndex(c.Indexes, st.Index.Name), *st.Index)
+	case DropIndex:
+		c.Indexes = withoutIndex(c.Indexes, st.Index.Name)
+	case SetMeta:
+		c.OwnerField, c.OwnerRoles, c.OwnerWriteRoles = st.Def.OwnerField, st.Def.OwnerRoles, st.Def.OwnerWriteRoles
+		c.Comment = st.Def.Comment
+	default:
+		return fmt.Errorf("schema: unknown kind of step %d", st.Kind)
+	}
+	s.classes[st.Class] = &c
+	return nil
+}
+
+func withoutIndex(list []Index, name string) []Index {
+	return slices.DeleteFunc(slices.Clone(list), func(ix Index) bool { return ix.Name == name })
+}
+
+// Diff returns the steps that bring the classes of have to the definitions of
+// want. What want does not speak of stays: classes, fields, indexes, and the
+// permissions of a class whose definition has none. A field that exists with
+// another type is an error 111 that names every such field, since changing it
+// would destroy its data.
+func Diff(have *Snapshot, want []*Class) ([]Step, error) {
+	var steps []Step
+	var conflicts []string
+	for _, w := range want {
+		w = Complete(w)
+		h := have.Class(w.Name)
+		if h == nil {
+			steps = append(steps, Step{Kind: CreateClass, Class: w.Name, Def: w})
+			continue
+		}
+		fields, bad := diffFields(h, w)
+		conflicts = append(conflicts, bad...)
+		steps = append(steps, fields...)
+		if w.CLP != nil && (h.CLP == nil || !parse.Equal(h.CLP.Map(), w.CLP.Map())) {
+			steps = append(steps, Step{Kind: SetCLP, Class: w.Name, CLP: w.CLP})
+		}
+		steps = append(steps, diffIndexes(h, w)...)
+		if h.OwnerField != w.OwnerField || h.Comment != w.Comment ||
+			!slices.Equal(h.OwnerRoles, w.OwnerRoles) || !slices.Equal(h.OwnerWriteRoles, w.OwnerWriteRoles) {
+			steps = append(steps, Step{Kind: SetMeta, Class: w.Name, Def: w})
+		}
+	}
+	if len(conflicts) > 0 {
+		return nil, parse.Errorf(parse.IncorrectType, "%s", strings.Join(conflicts, "; "))
+	}
+	return steps, nil
+}
+
+func diffFields(have, want *Class) (steps []Step, conflicts []string) {
+	for _, name := range slices.Sorted(maps.Keys(want.Fields)) {
+		w, h := want.Fields[name], have.Fields[name]
+		switch {
+		case h == nil:
+		case h.Type != w.Type || h.TargetClass != w.TargetClass:
+			conflicts = append(conflicts, fmt.Sprintf(
+				"schema mismatch for %s.%s; it is stored as %s but defined as %s: define it as stored, or give the new field another name",
+				want.Name, name, TypeString(h.Type, h.TargetClass), TypeString(w.Type, w.TargetClass)))
+			continue
+		case sameOptions(h, w):
+			continue
+		}
+		steps = append(steps, Step{Kind: AddFieldStep, Class: want.Name, Field: w})
+	}
+	return steps, conflicts
+}
+
+func sameOptions(a, b *Field) bool {
+	return a.Required == b.Required && a.Comment == b.Comment && parse.Equal(a.Default, b.Default) &&
+		bytes.Equal(a.ValidateJSON, b.ValidateJSON) && a.Extra.Len() == b.Extra.Len() &&
+		(a.Extra.Len() == 0 || parse.Equal(a.Extra, b.Extra))
+}
+
+func diffIndexes(have, want *Class) []Step {
+	var steps []Step
+	for i := range want.Indexes {
+		w := want.Indexes[i]
+		at := slices.IndexFunc(have.Indexes, func(h Index) bool { return h.Name == w.Name })
+		if at >= 0 {
+			if sameIndex(&have.Indexes[at], &w) {
+				continue
+			}
+			steps = append(steps, Step{Kind: DropIndex, Class: want.Name, Index: &Index{Name: w.Name}})
+		}
+		steps = append(steps, Step{Kind: AddIndex, Class: want.Name, Index: &w})
+	}
+	return steps
+}
+
+func sameIndex(a, b *Index) bool {
+	return a.Unique == b.Unique && a.Sparse == b.Sparse && a.CaseInsensitive == b.CaseInsensitive && slices.Equal(a.Keys, b.Keys)
+}
