@@ -1,0 +1,153 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+)
+
+func errInvalidToken() error {
+	return parse.Errorf(parse.InvalidSessionToken, "Invalid session token")
+}
+
+// Principal resolves a session token (reference 03 §1). An unknown token or
+// one whose user is gone gives 209, an expired one too.
+func (s *Service) Principal(ctx context.Context, token, installationID, ip string) (*access.Principal, error) {
+	e := s.cache.get(token)
+	if e == nil || s.o.CacheTTL > 0 && s.o.Now().Sub(e.loaded) > s.o.CacheTTL {
+		var err error
+		if e, err = s.resolve(ctx, token); err != nil {
+			return nil, err
+		}
+	}
+	if e.expires != 0 && e.expires <= s.now() {
+		return nil, parse.Errorf(parse.InvalidSessionToken, "Session token is expired.")
+	}
+	p := e.principal
+	if p.InstallationID == installationID && p.IP == ip {
+		return p, nil
+	}
+	own := *p
+	own.InstallationID, own.IP = installationID, ip
+	return access.New(own), nil
+}
+
+// resolve reads session, user and roles, and caches them.
+func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
+	l, gen := s.cache.begin(token)
+	var e *entry
+	defer func() { s.cache.finish(l, token, e) }()
+	session, err := s.sessionByToken(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if session == nil {
+		return nil, errInvalidToken()
+	}
+	ptr, ok := session.Pointer("user")
+	if !ok {
+		return nil, errInvalidToken()
+	}
+	user, err := s.userByID(ctx, ptr.ObjectID)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil {
+		return nil, errInvalidToken()
+	}
+	roles, err := s.roles(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	expires, _ := session.Get("expiresAt")
+	date, _ := expires.(parse.Date)
+	e = &entry{
+		principal: access.New(access.Principal{UserID: user.ID, User: user, SessionToken: token, Roles: roles}),
+		expires:   date,
+		loaded:    s.o.Now(),
+		roleGen:   gen,
+	}
+	return e, nil
+}
+
+// sessionByToken reads a session as the database has it; nil if there is none.
+func (s *Service) sessionByToken(ctx context.Context, token string) (*parse.Object, error) {
+	if token == "" {
+		return nil, nil
+	}
+	list, err := s.objs.Store().Find(ctx, &storage.Find{
+		Class: s.class(sessionClass), Where: query.Equal("sessionToken", token), Limit: 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return list[0], nil
+}
+
+// userByID reads a user as the database has it; nil if there is none.
+func (s *Service) userByID(ctx context.Context, id string) (*parse.Object, error) {
+	list, err := s.objs.Store().Find(ctx, &storage.Find{Class: s.class(userClass), Where: query.ByID(id), Limit: 1})
+	if err != nil {
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return list[0], nil
+}
+
+// roles returns the names of all roles that a user has, sorted: those that
+// list him, and those that list one of these as a member, and so on
+// (reference 03 §17). Cycles end because a role is visited once.
+func (s *Service) roles(ctx context.Context, userID string) ([]string, error) {
+	store := s.objs.Store()
+	frontier, err := store.Owning(ctx, storage.Join{Class: roleClass, Key: "users"}, []string{userID})
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	seen := map[string]bool{}
+	var ids []parse.Value
+	for len(frontier) > 0 {
+		var fresh []string
+		for _, id := range frontier {
+			if !seen[id] {
+				seen[id] = true
+				fresh = append(fresh, id)
+				ids = append(ids, id)
+			}
+		}
+		if len(fresh) == 0 {
+			break
+		}
+		if frontier, err = store.Owning(ctx, storage.Join{Class: roleClass, Key: "roles"}, fresh); err != nil {
+			return nil, fmt.Errorf("read roles: %w", err)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	list, err := store.Find(ctx, &storage.Find{
+		Class: s.class(roleClass),
+		Where: &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids},
+		Limit: query.NoLimit,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	var names []string
+	for _, r := range list {
+		if n := r.String("name"); n != "" {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}

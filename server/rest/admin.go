@@ -1,0 +1,45 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+)
+
+// parseServerVersion is the Parse Server version whose protocol pargo speaks;
+// dashboards decide by it which panels they show.
+const parseServerVersion = "9.10.0"
+
+// serverInfoBody is the answer of GET /serverInfo (reference 01 §4.3). A
+// feature is announced when it is served.
+const serverInfoBody = `{"features":{` +
+	`"globalConfig":{"create":false,"read":false,"update":false,"delete":false},` +
+	`"hooks":{"create":false,"read":false,"update":false,"delete":false},` +
+	`"cloudCode":{"jobs":false},` +
+	`"logs":{"level":false,"size":false,"order":false,"until":false,"from":false},` +
+	`"push":{"immediatePush":false,"scheduledPush":false,"storedPushData":false,"pushAudiences":false,"localization":false},` +
+	`"schemas":{"addField":false,"removeField":false,"addClass":false,"removeClass":false,"clearAllDataFromClass":false,` +
+	`"exportClass":false,"editClassLevelPermissions":false,"editPointerPermissions":false},` +
+	`"settings":{"securityCheck":false}},` +
+	`"parseServerVersion":"` + parseServerVersion + `"}`
+
+func serverInfo(_ context.Context, c *call) (reply, error) {
+	if err := c.masterOnly(true); err != nil {
+		return reply{}, err
+	}
+	return reply{json: []byte(serverInfoBody)}, nil
+}
+
+// health is GET /health (reference 01 §4.2).
+func (h *Handler) health(c *call) {
+	state := h.o.State()
+	body := append(c.bufs.out[:0], `{"status":"`...)
+	body = append(append(body, state...), `"}`...)
+	status := http.StatusOK
+	if state != "ok" {
+		status = http.StatusServiceUnavailable
+		if state == "starting" {
+			c.Header().Set("Retry-After", "1")
+		}
+	}
+	c.writeJSON(status, "", body)
+}

@@ -1,0 +1,220 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// batchWorkers is how many items of one batch run at a time. Enough that the
+// writes of a usual batch meet in one group commit; bounded, so that one
+// request cannot take the server.
+const batchWorkers = 50
+
+// maxBatch bounds the items of one batch.
+const maxBatch = 5000
+
+// batchPrefixes are the paths that an item's path may begin with: the mount
+// path, and the paths of serverURL and publicServerURL (reference 01 §7.1).
+func batchPrefixes(o Options) []string {
+	prefixes := []string{o.MountPath}
+	for _, u := range []string{o.ServerURL, o.PublicURL} {
+		parsed, err := url.Parse(u)
+		if err != nil || u == "" {
+			continue
+		}
+		if p := strings.TrimRight(parsed.Path, "/"); !slices.Contains(prefixes, p) {
+			prefixes = append(prefixes, p)
+		}
+	}
+	return prefixes
+}
+
+// item is one sub-request with its outcome.
+type item struct {
+	route route
+	call  call
+	reply reply
+	err   error
+}
+
+// batch is POST /batch (reference 01 §7).
+func batch(ctx context.Context, c *call) (reply, error) {
+	if c.nested {
+		return reply{}, parse.Errorf(parse.InvalidJSON, "nested batch requests are not allowed")
+	}
+	v, _ := c.body.Get("requests")
+	requests, ok := v.(parse.Array)
+	if !ok {
+		return reply{}, parse.Errorf(parse.InvalidJSON, "requests must be an array")
+	}
+	if len(requests) > maxBatch {
+		return reply{}, parse.Errorf(parse.InvalidJSON, "Batch request contains %d sub-requests, which exceeds the limit of %d.", len(requests), maxBatch)
+	}
+	items := make([]item, len(requests))
+	defer func() {
+		for i := range items {
+			items[i].call.release()
+		}
+	}()
+	for i, req := range requests {
+		if err := c.prepare(&items[i], req); err != nil {
+			return reply{}, err
+		}
+	}
+	if t, _ := c.body.Get("transaction"); t == true {
+		if err := c.runInTx(ctx, items); err != nil {
+			return reply{}, err
+		}
+	} else {
+		runAll(ctx, items)
+	}
+	out := append(c.bufs.out[:0], '[')
+	for i := range items {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		it := &items[i]
+		if it.err != nil {
+			out = append(out, `{"error":`...)
+			_, out = c.h.errorBody(ctx, c.req, it.err, out)
+		} else {
+			out = append(out, `{"success":`...)
+			out = append(out, it.reply.json...)
+		}
+		out = append(out, '}')
+	}
+	c.bufs.out = append(out, ']')
+	return reply{json: c.bufs.out}, nil
+}
+
+// prepare checks one item and finds its route. Every item is checked before
+// the first one runs, so that a malformed batch changes nothing.
+func (c *call) prepare(it *item, v parse.Value) error {
+	req, ok := v.(*parse.Map)
+	if !ok {
+		return parse.Errorf(parse.InvalidJSON, "batch request path must be a string")
+	}
+	pv, _ := req.Get("path")
+	path, ok := pv.(string)
+	if !ok {
+		return parse.Errorf(parse.InvalidJSON, "batch request path must be a string")
+	}
+	method := req.String("method")
+	local, ok := c.h.localPath(path)
+	if !ok {
+		return parse.Errorf(parse.InvalidJSON, "cannot route batch path %s", path)
+	}
+	r, params, ok := c.h.lookup(method, local)
+	if !ok {
+		return parse.Errorf(parse.InvalidJSON, "cannot route %s %s", method, local)
+	}
+	if r.pattern == "/batch" {
+		return parse.Errorf(parse.InvalidJSON, "nested batch requests are not allowed")
+	}
+	if err := c.h.routeAllowed(c.principal, method, local); err != nil {
+		return err
+	}
+	for i, p := range params {
+		if strings.Contains(p, "%") {
+			plain, err := url.PathUnescape(p)
+			if err != nil {
+				return &statusError{http.StatusBadRequest, "Failed to decode param '" + p + "'"}
+			}
+			params[i] = plain
+		}
+	}
+	body := &parse.Map{}
+	if b, ok := req.Get("body"); ok {
+		if m, ok := b.(*parse.Map); ok {
+			body = m
+		}
+	}
+	it.route = r
+	it.call = call{
+		h: c.h, req: c.req, objs: c.objs, principal: c.principal, context: c.context, token: c.token,
+		body: body, params: params, nested: true, bufs: bufferPool.Get().(*buffers),
+	}
+	return nil
+}
+
+// localPath strips the prefix off an item's path and collapses double slashes.
+func (h *Handler) localPath(path string) (string, bool) {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	for _, p := range h.prefixes {
+		if rest, ok := strings.CutPrefix(path, p); ok && strings.HasPrefix(rest, "/") {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// runAll runs the items concurrently, as the protocol says; their order is
+// that of the answer only.
+func runAll(ctx context.Context, items []item) {
+	if len(items) == 1 {
+		items[0].run(ctx)
+		return
+	}
+	var wg sync.WaitGroup
+	next := make(chan *item)
+	for range min(batchWorkers, len(items)) {
+		wg.Go(func() {
+			for it := range next {
+				it.run(ctx)
+			}
+		})
+	}
+	for i := range items {
+		next <- &items[i]
+	}
+	close(next)
+	wg.Wait()
+}
+
+// run executes one item. A panic is caught here, because it is in a goroutine of its own.
+func (it *item) run(ctx context.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			it.call.h.o.Log.ErrorContext(ctx, "panic in a batch item", "route", it.route.pattern, "panic", v)
+			it.err = errInternal
+		}
+	}()
+	it.reply, it.err = it.route.do(ctx, &it.call)
+}
+
+// errRollback carries an item's error out of the transaction.
+type errRollback struct{ err error }
+
+func (e *errRollback) Error() string { return e.err.Error() }
+func (e *errRollback) Unwrap() error { return e.err }
+
+// runInTx runs the items one after another in one transaction: all or none.
+// The first failure is the answer of the whole batch.
+func (c *call) runInTx(ctx context.Context, items []item) error {
+	err := c.objs.InTx(ctx, func(ctx context.Context, tx *objects.Service) error {
+		for i := range items {
+			it := &items[i]
+			it.call.objs, it.call.inTx = tx, true
+			it.run(ctx)
+			if it.err != nil {
+				return &errRollback{it.err}
+			}
+		}
+		return nil
+	})
+	var rb *errRollback
+	if errors.As(err, &rb) {
+		return rb.err
+	}
+	return err
+}

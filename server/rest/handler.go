@@ -1,0 +1,246 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+)
+
+// Keys are the credentials of the application; an empty one is not in use.
+type Keys struct {
+	AppID          string
+	Master         string
+	ReadOnlyMaster string
+	Maintenance    string
+	// Client lists the client keys; if there is any, clients must present one.
+	Client []string
+}
+
+// IPList says from which addresses a key may be used.
+type IPList []netip.Prefix
+
+// Allows reports whether the address is in the list. An IPv4 address that
+// comes in IPv6 form is taken as IPv4.
+func (l IPList) Allows(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	for _, p := range l {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Options are the settings of the API; see the options of the same name in
+// server/config.
+type Options struct {
+	Keys           Keys
+	MasterIPs      IPList
+	ReadOnlyIPs    IPList
+	MaintenanceIPs IPList
+
+	MountPath string // "/parse", or "" for the root
+	// PublicURL is the URL clients see, with the mount path; "" derives it from each request.
+	PublicURL string
+	// ServerURL is the server's own URL; its path is a prefix that batch items may use, too.
+	ServerURL      string
+	MaxBody        int64
+	AllowOrigin    []string
+	AllowHeaders   []string
+	RouteAllowList []*regexp.Regexp
+	// Sanitize replaces the text of refusals by "Permission denied".
+	Sanitize bool
+	// ClientIP finds the address of the client behind trusted proxies.
+	ClientIP func(*http.Request) string
+	// State is what /health reports: "ok", "starting", "error" ….
+	State  func() string
+	Limits query.Limits
+	Log    *slog.Logger
+}
+
+// Handler serves the API.
+type Handler struct {
+	o      Options
+	objs   *objects.Service
+	auth   *auth.Service
+	engine *gin.Engine
+	routes []route
+	cors   corsHeaders
+	// prefixes are the path prefixes that batch items may begin with.
+	prefixes []string
+}
+
+// New returns the handler of the API over the services.
+func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
+	o.MountPath = strings.TrimRight(o.MountPath, "/")
+	h := &Handler{o: o, objs: objs, auth: users, cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
+	h.prefixes = batchPrefixes(o)
+	h.routes = routeTable()
+	gin.SetMode(gin.ReleaseMode)
+	h.engine = gin.New()
+	h.engine.RedirectTrailingSlash = false
+	h.engine.RedirectFixedPath = false
+	h.engine.HandleMethodNotAllowed = false
+	h.engine.UseRawPath = true
+	h.engine.UnescapePathValues = true
+	for _, r := range h.routes {
+		h.engine.Handle(r.method, o.MountPath+r.pattern, ginHandler(r))
+	}
+	h.engine.NoRoute(func(c *gin.Context) { callOf(c.Writer).notFound() })
+	return h
+}
+
+// ginHandler adapts a route to gin. The call travels as the response writer
+// that gin wraps, which costs no allocation and no context value.
+func ginHandler(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		call := callOf(c.Writer)
+		for i, name := range r.params {
+			call.params[i] = c.Param(name)
+		}
+		call.finish(r.do(c.Request.Context(), call))
+	}
+}
+
+func callOf(w http.ResponseWriter) *call {
+	for {
+		switch v := w.(type) {
+		case *call:
+			return v
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			panic("rest: no call below the response writer")
+		}
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := newCall(h, w, r)
+	defer func() {
+		// The one place where a panic of a handler ends.
+		if v := recover(); v != nil {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			h.o.Log.ErrorContext(r.Context(), "panic while serving a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			if !c.wrote {
+				c.fail(errInternal)
+			}
+			return // the buffers of a call that panicked are not used again
+		}
+		c.release()
+	}()
+	h.cors.set(w.Header(), r)
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("OK"))
+		c.wrote = true
+		return
+	}
+	path, ok := h.normalise(r.URL.Path)
+	if !ok {
+		c.notFound()
+		return
+	}
+	c.req = c.rewrite(path)
+	if path == h.o.MountPath+"/health" && c.req.Method == http.MethodGet {
+		h.health(c)
+		return
+	}
+	if err := c.open(); err != nil {
+		c.fail(err)
+		return
+	}
+	if err := h.routeAllowed(c.principal, c.req.Method, c.route()); err != nil {
+		c.fail(err)
+		return
+	}
+	h.engine.ServeHTTP(c, c.req)
+}
+
+// normalise brings a path into the form of the route table: one slash after
+// the mount path, no trailing slash, the first segment in lower case, since
+// routing does not regard case (reference 01 §1.1). ok is false outside of the mount path.
+func (h *Handler) normalise(path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, h.o.MountPath)
+	if !ok || rest != "" && rest[0] != '/' {
+		return "", false
+	}
+	changed := false
+	if strings.HasPrefix(rest, "//") {
+		rest, changed = rest[1:], true
+	}
+	if len(rest) > 1 && rest[len(rest)-1] == '/' {
+		rest, changed = rest[:len(rest)-1], true
+	}
+	if low := lowerFirstSegment(rest); low != rest {
+		rest, changed = low, true
+	}
+	if !changed {
+		return path, true
+	}
+	return h.o.MountPath + rest, true
+}
+
+func lowerFirstSegment(p string) string {
+	end := len(p)
+	for i := 1; i < len(p); i++ {
+		if p[i] == '/' {
+			end = i
+			break
+		}
+	}
+	head, tail := p[:end], p[end:]
+	low := strings.ToLower(head)
+	// The camel-case routes keep their spelling in the table.
+	for _, name := range camelRoutes {
+		if strings.EqualFold(head, name) {
+			low = name
+			break
+		}
+	}
+	if low == head {
+		return p
+	}
+	return low + tail
+}
+
+var camelRoutes = [...]string{"/serverInfo", "/verifyPassword", "/loginAs", "/upgradeToRevocableSession"}
+
+// routeAllowed applies routeAllowList (reference 01 §15.3) to clients.
+func (h *Handler) routeAllowed(p *access.Principal, method, route string) error {
+	if len(h.o.RouteAllowList) == 0 || p.Kind == access.Master || p.Kind == access.Maintenance {
+		return nil
+	}
+	id := strings.TrimPrefix(route, "/")
+	for _, re := range h.o.RouteAllowList {
+		if loc := re.FindStringIndex(id); loc != nil && loc[0] == 0 && loc[1] == len(id) {
+			return nil
+		}
+	}
+	return parse.Denyf(parse.OperationForbidden, "Route not allowed by routeAllowList: %s %s", method, id)
+}
+
+// Principal resolves a session token for other surfaces of the same server.
+func (h *Handler) Principal(ctx context.Context, token, installationID, ip string) (*access.Principal, error) {
+	return h.auth.Principal(ctx, token, installationID, ip)
+}

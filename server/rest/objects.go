@@ -1,0 +1,237 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+)
+
+const userClass = "_User"
+
+// create is POST /classes/:className (reference 01 §5.2).
+func create(ctx context.Context, c *call) (reply, error) {
+	class := c.params[0]
+	if class == userClass && !c.inTx {
+		return signUp(ctx, c)
+	}
+	saved, err := c.objs.Create(ctx, c.principal, &objects.Write{Class: class, Body: c.body, Context: c.context})
+	if err != nil {
+		return reply{}, err
+	}
+	return c.saved(class, saved), nil
+}
+
+// saved answers a write: 201 with a Location for a new object.
+func (c *call) saved(class string, s *objects.Saved) reply {
+	r := reply{json: parse.AppendJSON(c.bufs.out[:0], s.Response)}
+	c.bufs.out = r.json
+	if s.Created {
+		r.status = http.StatusCreated
+		if !c.nested {
+			path := "/classes/" + class + "/"
+			if class == userClass {
+				path = "/users/"
+			}
+			r.location = c.baseURL() + path + s.Object.ID
+		}
+	}
+	return r
+}
+
+// baseURL is the URL of the mount path as the client sees it.
+func (c *call) baseURL() string {
+	if u := c.h.o.PublicURL; u != "" {
+		return u
+	}
+	scheme := "http://"
+	if c.req.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + c.req.Host + c.h.o.MountPath
+}
+
+// update is PUT /classes/:className/:objectId (reference 01 §5.4).
+func update(ctx context.Context, c *call) (reply, error) {
+	class := c.params[0]
+	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body, Context: c.context})
+	if err != nil {
+		return reply{}, foreignUser(class, c.principal, err)
+	}
+	return c.saved(class, saved), nil
+}
+
+// remove is DELETE /classes/:className/:objectId (reference 01 §5.5).
+func remove(ctx context.Context, c *call) (reply, error) {
+	class := c.params[0]
+	if class == userClass && c.principal.UserID == "" && !c.principal.Bypass() {
+		return reply{}, parse.Errorf(parse.SessionMissing, "Insufficient auth to delete user")
+	}
+	if err := c.objs.Delete(ctx, c.principal, class, c.params[1]); err != nil {
+		return reply{}, foreignUser(class, c.principal, err)
+	}
+	return reply{json: emptyObject}, nil
+}
+
+var emptyObject = []byte("{}")
+
+// foreignUser turns "not found" for a write to somebody else's _User into 206
+// (reference 03 §4).
+func foreignUser(class string, p *access.Principal, err error) error {
+	if class == userClass && !p.Bypass() && parse.CodeOf(err) == parse.ObjectNotFound {
+		return parse.Denyf(parse.SessionMissing, "Insufficient auth.")
+	}
+	return err
+}
+
+// getParams are the only parameters that a get takes (reference 01 §5.3).
+var getParams = map[string]bool{
+	"keys": true, "include": true, "excludeKeys": true, "includeAll": true,
+	"readPreference": true, "includeReadPreference": true, "subqueryReadPreference": true,
+}
+
+// get is GET /classes/:className/:objectId (reference 01 §5.3).
+func get(ctx context.Context, c *call) (reply, error) {
+	class, id := c.params[0], c.params[1]
+	params, err := c.queryParams()
+	if err != nil {
+		return reply{}, err
+	}
+	var q *query.Query
+	if params.Len() > 0 {
+		for k := range params.All() {
+			if !getParams[k] {
+				return reply{}, parse.Errorf(parse.InvalidQuery, "Improper encode of parameter")
+			}
+		}
+		if q, err = query.ParseQuery(params, c.h.o.Limits, c.scope()); err != nil {
+			return reply{}, err
+		}
+	}
+	o, err := c.objs.Get(ctx, c.principal, class, id, q)
+	if err != nil {
+		return reply{}, err
+	}
+	if class == userClass && id == c.principal.UserID && c.principal.SessionToken != "" {
+		o = o.Clone()
+		o.Set("sessionToken", c.principal.SessionToken)
+	}
+	return c.object(o), nil
+}
+
+// object answers one object.
+func (c *call) object(o *parse.Object) reply {
+	c.bufs.out = o.AppendJSON(c.bufs.out[:0])
+	return reply{json: c.bufs.out}
+}
+
+// find is GET /classes/:className (reference 01 §8).
+func find(ctx context.Context, c *call) (reply, error) {
+	params, err := c.queryParams()
+	if err != nil {
+		return reply{}, err
+	}
+	q, err := query.ParseQuery(params, c.h.o.Limits, c.scope())
+	if err != nil {
+		return reply{}, err
+	}
+	found, err := c.objs.Find(ctx, c.principal, c.params[0], q)
+	if err != nil {
+		return reply{}, err
+	}
+	out := append(c.bufs.out[:0], `{"results":[`...)
+	for i, o := range found.Objects {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if found.ClassName == "" {
+			out = o.AppendJSON(out)
+			continue
+		}
+		// A redirected query tells the class of each result.
+		start := len(out)
+		out = o.AppendJSON(out)
+		if len(out)-start > 2 {
+			out = append(out[:len(out)-1], `,"className":`...)
+			out = append(parse.AppendJSON(out, found.ClassName), '}')
+		}
+	}
+	out = append(out, ']')
+	if found.HasCount {
+		out = append(out, `,"count":`...)
+		out = strconv.AppendInt(out, found.Count, 10)
+	}
+	out = append(out, '}')
+	c.bufs.out = out
+	return reply{json: out}, nil
+}
+
+func (c *call) scope() query.Scope {
+	k := c.principal.Kind
+	return query.Scope{Master: k == access.Master || k == access.ReadOnlyMaster, Maintenance: k == access.Maintenance}
+}
+
+// queryParams merges the body and the URL parameters, of which the latter win
+// (reference 01 §1.5).
+func (c *call) queryParams() (*parse.Map, error) {
+	if c.nested || c.req.URL.RawQuery == "" {
+		return c.body, nil
+	}
+	values, err := url.ParseQuery(c.req.URL.RawQuery)
+	if err != nil {
+		return nil, &statusError{http.StatusBadRequest, "malformed query string"}
+	}
+	m := c.body.Clone()
+	for k, list := range values {
+		if name, path, ok := strings.Cut(k, "["); ok && strings.HasSuffix(path, "]") {
+			if err := setBracketed(m, name, strings.Split(strings.TrimSuffix(path, "]"), "]["), list[0]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		m.Set(k, urlValue(list[0]))
+	}
+	return m, nil
+}
+
+// urlValue is the JSON in a URL parameter, or else the text itself.
+func urlValue(s string) parse.Value {
+	if s == "" {
+		return s
+	}
+	// Most parameters are plain words: only what can be JSON is tried.
+	switch ch := s[0]; {
+	case ch == '{', ch == '[', ch == '"', ch == '-', ch >= '0' && ch <= '9', s == "true", s == "false", s == "null":
+		if v, err := parse.Decode([]byte(s), parse.DefaultLimits); err == nil {
+			return v
+		}
+	}
+	return s
+}
+
+// setBracketed reads where[a][b]=v.
+func setBracketed(m *parse.Map, name string, path []string, value string) error {
+	const maxDepth = 5
+	if len(path) > maxDepth {
+		return parse.Errorf(parse.InvalidQuery, "Improper encode of parameter")
+	}
+	parent := m
+	for _, key := range path {
+		child := &parse.Map{}
+		if v, ok := parent.Get(name); ok {
+			if old, ok := v.(*parse.Map); ok {
+				child = old.Clone()
+			}
+		}
+		parent.Set(name, child)
+		parent, name = child, key
+	}
+	parent.Set(name, value)
+	return nil
+}

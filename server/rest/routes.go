@@ -1,0 +1,113 @@
+package rest
+
+import (
+	"context"
+	"strings"
+)
+
+// route is one line of the route table. Patterns are gin's.
+type route struct {
+	method, pattern string
+	params          []string
+	do              handlerFunc
+	segments        []string // pattern, split; ":x" is a parameter
+}
+
+// routeTable lists every route below the mount path but /health, which needs
+// no credentials.
+func routeTable() []route {
+	var table []route
+	add := func(method, pattern string, do handlerFunc) {
+		r := route{method: method, pattern: pattern, do: do, segments: strings.Split(pattern[1:], "/")}
+		for _, s := range r.segments {
+			if name, ok := strings.CutPrefix(s, ":"); ok {
+				r.params = append(r.params, name)
+			}
+		}
+		table = append(table, r)
+	}
+	class := func(prefix, name string) {
+		add("GET", prefix, fixed(name, find))
+		add("POST", prefix, fixed(name, create))
+		add("GET", prefix+"/:objectId", fixedID(name, get))
+		add("PUT", prefix+"/:objectId", fixedID(name, update))
+		add("DELETE", prefix+"/:objectId", fixedID(name, remove))
+	}
+	add("GET", "/classes/:className", find)
+	add("POST", "/classes/:className", create)
+	add("GET", "/classes/:className/:objectId", get)
+	add("PUT", "/classes/:className/:objectId", update)
+	add("DELETE", "/classes/:className/:objectId", remove)
+
+	add("GET", "/users/me", me)
+	class("/users", "_User")
+	class("/roles", "_Role")
+	class("/installations", "_Installation")
+	add("GET", "/sessions/me", currentSession)
+	class("/sessions", "_Session")
+
+	add("GET", "/login", login)
+	add("POST", "/login", login)
+	add("POST", "/loginAs", loginAs)
+	add("POST", "/logout", logout)
+	add("GET", "/verifyPassword", verifyPassword)
+	add("POST", "/verifyPassword", verifyPassword)
+
+	add("POST", "/functions/:name", function)
+	add("POST", "/batch", batch)
+	add("GET", "/serverInfo", serverInfo)
+	return table
+}
+
+// fixed runs a handler of a class route for one class.
+func fixed(class string, do handlerFunc) handlerFunc {
+	return func(ctx context.Context, c *call) (reply, error) {
+		c.params[0] = class
+		return do(ctx, c)
+	}
+}
+
+// fixedID is fixed for routes whose one parameter is the object id.
+func fixedID(class string, do handlerFunc) handlerFunc {
+	return func(ctx context.Context, c *call) (reply, error) {
+		c.params[0], c.params[1] = class, c.params[0]
+		return do(ctx, c)
+	}
+}
+
+// lookup finds the route of a batch item and its parameters. Static segments
+// win over parameters, because they stand before them in the table.
+func (h *Handler) lookup(method, path string) (route, [2]string, bool) {
+	path = strings.Trim(path, "/")
+	for _, r := range h.routes {
+		if r.method != method {
+			continue
+		}
+		if params, ok := r.match(path); ok {
+			return r, params, true
+		}
+	}
+	return route{}, [2]string{}, false
+}
+
+func (r *route) match(path string) (params [2]string, ok bool) {
+	n := 0
+	for i, want := range r.segments {
+		seg, rest, more := strings.Cut(path, "/")
+		if more != (i < len(r.segments)-1) {
+			return params, false
+		}
+		switch {
+		case want[0] == ':':
+			if seg == "" {
+				return params, false
+			}
+			params[n] = seg
+			n++
+		case !strings.EqualFold(seg, want):
+			return params, false
+		}
+		path = rest
+	}
+	return params, true
+}
