@@ -219,6 +219,7 @@ func (l *loader) read(root *parse.Map) *Document {
 				continue
 			}
 			c := r.class(m)
+			l.options(at, root, m, c)
 			if seen[c.Name] {
 				l.add(at+pointer(keyClassName), fmt.Sprintf("class %s is defined twice", c.Name), "join the two definitions")
 			}
@@ -228,6 +229,26 @@ func (l *loader) read(root *parse.Map) *Document {
 	}
 	l.targets(root, f, seen)
 	return f
+}
+
+// options reports unknown options of fields in pargo's own form, where they
+// can only be misspelt; other forms carry what other servers know.
+func (l *loader) options(at string, root, m *parse.Map, c *Class) {
+	if !root.Has("classes") {
+		return
+	}
+	v, _ := m.Get(keyFields)
+	fields, _ := v.(*parse.Map)
+	for name := range fields.All() {
+		f := c.Fields[name]
+		if f == nil {
+			continue
+		}
+		for option := range f.Extra.All() {
+			l.add(at+pointer(keyFields)+pointer(name)+pointer(option), fmt.Sprintf("unknown field option %s", option),
+				"use type, targetClass, required, defaultValue, validate or comment")
+		}
+	}
 }
 
 // targets reports pointers to classes that neither the file nor the system has.
