@@ -150,7 +150,7 @@ func (r *round) encode(k objectKey, o *parse.Object, v *view) []byte {
 	if b, ok := r.objects[k]; ok {
 		return b
 	}
-	b := r.appendObject(nil, selectKeys(o, v.keys))
+	b := r.appendObject(nil, selectKeys(r.change.Class, o, v.keys))
 	r.objects[k] = b
 	return b
 }
@@ -159,7 +159,7 @@ func (r *round) encode(k objectKey, o *parse.Object, v *view) []byte {
 // answers do not.
 func (r *round) appendObject(dst []byte, o *parse.Object) []byte {
 	r.scratch = o.AppendJSON(r.scratch[:0])
-	dst = parse.AppendJSON(append(dst, `{"className":`...), o.ClassName)
+	dst = parse.AppendJSON(append(dst, `{"className":`...), r.change.Class)
 	if len(r.scratch) > len("{}") {
 		dst = append(dst, ',')
 	}
@@ -167,9 +167,9 @@ func (r *round) appendObject(dst []byte, o *parse.Object) []byte {
 }
 
 // selectKeys reduces o to the named fields beside its system fields; nil
-// names are all.
-func selectKeys(o *parse.Object, keys []string) *parse.Object {
-	if o.ClassName == classUser && (o.Fields.Has("password") || o.Fields.Has("sessionToken")) {
+// names are all. Of a user it never shows what logs in.
+func selectKeys(class string, o *parse.Object, keys []string) *parse.Object {
+	if class == classUser && (o.Fields.Has("password") || o.Fields.Has("sessionToken")) {
 		o = o.Clone()
 		o.Fields.Delete("password")
 		o.Fields.Delete("sessionToken")

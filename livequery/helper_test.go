@@ -90,6 +90,7 @@ type rig struct {
 	users  *users
 	schema *classes
 	url    string
+	fences float64
 }
 
 func newRig(tb testing.TB, o livequery.Options) *rig {
@@ -210,21 +211,25 @@ const (
 	fenceID = "zzFence"
 )
 
-// frames returns all that arrives up to the fence: an object that the socket
-// subscribed to by fenceOn, published after what the test looks at.
+// frames returns all that arrives up to a fence: an object that the socket
+// subscribed to by fenceOn, published after what the test looks at. Fences of
+// other sockets are passed over.
 func (s *socket) frames(r *rig, class string) []string {
 	s.tb.Helper()
-	r.publish(s.tb, parse.Change{Class: class, Action: parse.Created, After: &parse.Object{ClassName: class, ID: fenceID}})
+	r.fences++
+	o := &parse.Object{ClassName: class, ID: fenceID}
+	o.Set("fence", r.fences)
+	r.publish(s.tb, parse.Change{Class: class, Action: parse.Created, After: o})
+	mine := fmt.Sprintf(`"requestId":%d,"object":{"className":%q,"objectId":%q,"fence":%d}`, fence, class, fenceID, int(r.fences))
 	out := []string{}
 	for {
 		f := s.next()
-		if strings.Contains(f, fenceID) {
-			if strings.Contains(f, fmt.Sprintf(`"requestId":%d,`, fence)) {
-				return out
-			}
-			continue
+		if strings.Contains(f, mine) {
+			return out
 		}
-		out = append(out, f)
+		if !strings.Contains(f, fenceID) {
+			out = append(out, f)
+		}
 	}
 }
 

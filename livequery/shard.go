@@ -2,6 +2,7 @@ package livequery
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -106,32 +107,20 @@ func (s *shard) resync(class string) {
 	}
 }
 
-// dispatch tells all whom a change concerns.
+// dispatch tells all whom a change concerns. Should it panic, which only a
+// fault of the server can cause, the change is lost and treated as such.
 func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
-	s.renew(ch.Class)
-	s.mu.RLock()
-	ci := s.classes[ch.Class]
-	if ci == nil {
-		s.mu.RUnlock()
-		return
-	}
-	s.seq++
-	r := &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
-	visit := func(d *distinct) {
-		if d.seen != s.seq {
-			d.seen = s.seq
-			s.consider(r, d)
+	defer func() {
+		if p := recover(); p != nil {
+			s.hub.log.ErrorContext(ctx, "live query change panicked", "class", ch.Class, "panic", p, "stack", string(debug.Stack()))
+			s.hub.dropped.Add(1)
+			s.late = nil
+			s.resync(ch.Class)
 		}
-	}
-	for _, p := range ci.paths {
-		p.find(ch.Before, visit)
-		p.find(ch.After, visit)
-	}
-	for _, d := range ci.scan {
-		visit(d)
-	}
-	s.mu.RUnlock()
-
+	}()
+	s.renew(ch.Class)
+	r := &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
+	s.consult(r)
 	// Those whose rights are in question: ask, then decide by the answer. This
 	// happens here, and not later, to keep the order of changes.
 	for i, sub := range s.late {
@@ -142,6 +131,30 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		s.late[i] = nil
 	}
 	s.late = s.late[:0]
+}
+
+// consult finds the queries that a change can concern, in either state.
+func (s *shard) consult(r *round) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ci := s.classes[r.change.Class]
+	if ci == nil {
+		return
+	}
+	s.seq++
+	visit := func(d *distinct) {
+		if d.seen != s.seq {
+			d.seen = s.seq
+			s.consider(r, d)
+		}
+	}
+	for _, p := range ci.paths {
+		p.find(r.change.Before, visit)
+		p.find(r.change.After, visit)
+	}
+	for _, d := range ci.scan {
+		visit(d)
+	}
 }
 
 // consider matches one query against both states of a change and tells its
