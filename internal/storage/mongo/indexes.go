@@ -155,6 +155,25 @@ func (d *DB) dropIndex(ctx context.Context, className, name string) error {
 	return d.setMeta(ctx, className, nil, []string{metaIndexes + "." + name, metaPargo + ".indexes." + name})
 }
 
+// dropIndexesOn removes the indexes of which a field is part.
+func (d *DB) dropIndexesOn(ctx context.Context, className, field string) error {
+	class, err := d.loadClass(ctx, className)
+	if err != nil {
+		return err
+	}
+	for _, idx := range class.Indexes {
+		for _, k := range idx.Keys {
+			if root, _, _ := strings.Cut(k.Field, "."); root == field {
+				if err := d.dropIndex(ctx, className, idx.Name); err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
 // loadClass reads one class as recorded; one that is not gives a class without fields.
 func (d *DB) loadClass(ctx context.Context, name string) (*schema.Class, error) {
 	raw, err := d.schemas().FindOne(ctx, bson.D{{Key: keyID, Value: name}}).Raw()

@@ -416,7 +416,7 @@ func TestSchemaSteps(t *testing.T) {
 	}
 	c := load()
 	if c.CLP == nil || c.Field("extra") == nil || c.Field("num").Required || c.Field("num").Comment != "" || c.Field("ptr") != nil ||
-		c.Field("fans") != nil || len(c.Indexes) != 2 || c.OwnerField != "" || c.Comment != "" || len(c.OwnerWriteRoles) != 1 {
+		c.Field("fans") != nil || len(c.Indexes) != 1 || c.OwnerField != "" || c.Comment != "" || len(c.OwnerWriteRoles) != 1 {
 		t.Errorf("loaded %+v", c)
 	}
 	if o := get(t, s, c, "a"); o.Fields.Has("ptr") {

@@ -212,6 +212,11 @@ func (d *DB) dropField(ctx context.Context, class string, f *schema.Field) error
 	if err != nil && !isNone(err) {
 		return err
 	}
+	if err == nil {
+		if err := d.dropIndexesOn(ctx, class, f.Name); err != nil {
+			return err
+		}
+	}
 	text, _ := raw.Lookup(f.Name).StringValueOK()
 	if t, _, _ := parseType(text); t == schema.Relation || f.Type == schema.Relation {
 		if err := d.collection(storage.Join{Class: class, Key: f.Name}.String()).Drop(ctx); err != nil {
