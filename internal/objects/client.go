@@ -1,0 +1,105 @@
+package objects
+
+import (
+	"context"
+
+	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// client is cloud code's way to the objects.
+type client struct {
+	s *Service
+	p *access.Principal
+}
+
+// Client returns a client for cloud code that acts as the principal.
+func (s *Service) Client(p *access.Principal) cloudcode.Client { return &client{s, p} }
+
+// AsMaster implements cloudcode.Client.
+func (c *client) AsMaster() cloudcode.Client {
+	return &client{c.s, access.New(access.Principal{Kind: access.Master, InstallationID: c.p.InstallationID, IP: c.p.IP})}
+}
+
+// Get implements cloudcode.Client.
+func (c *client) Get(ctx context.Context, class, id string) (*parse.Object, error) {
+	return c.s.Get(ctx, c.p, class, id, nil)
+}
+
+// Find implements cloudcode.Client.
+func (c *client) Find(ctx context.Context, class string, q query.Query) ([]*parse.Object, error) {
+	q.Count = false
+	found, err := c.s.Find(ctx, c.p, class, &q)
+	if err != nil {
+		return nil, err
+	}
+	return found.Objects, nil
+}
+
+// Count implements cloudcode.Client.
+func (c *client) Count(ctx context.Context, class string, q query.Query) (int64, error) {
+	q.Limit, q.Count = 0, true
+	found, err := c.s.Find(ctx, c.p, class, &q)
+	if err != nil {
+		return 0, err
+	}
+	return found.Count, nil
+}
+
+// Create implements cloudcode.Client.
+func (c *client) Create(ctx context.Context, class string, fields *parse.Map) (*parse.Object, error) {
+	saved, err := c.s.Create(ctx, c.p, &Write{Class: class, Body: fields})
+	if err != nil {
+		return nil, err
+	}
+	return c.present(saved.Object)
+}
+
+// Update implements cloudcode.Client.
+func (c *client) Update(ctx context.Context, class, id string, fields *parse.Map) (*parse.Object, error) {
+	saved, err := c.s.Update(ctx, c.p, &Write{Class: class, ID: id, Body: fields})
+	if err != nil {
+		return nil, err
+	}
+	return c.present(saved.Object)
+}
+
+// present gives a copy that cloud code may change, without what it may not see.
+func (c *client) present(o *parse.Object) (*parse.Object, error) {
+	def := c.s.reg.Current().Class(o.ClassName)
+	if def == nil {
+		return o.Clone(), nil
+	}
+	// The caller wrote the object; a class that does not let him read others
+	// still shows him what he wrote.
+	pl, err := c.s.o.Gate.Authorize(c.p, &schema.Class{Name: def.Name, CLP: readable(def.CLP)}, schema.Get)
+	if err != nil {
+		return nil, err
+	}
+	rule, _ := c.s.rule(def.Name)
+	return rule.Present(c.p, pl.Strip(o.Clone())), nil
+}
+
+// readable keeps of class-level permissions what hides fields.
+func readable(clp *schema.CLP) *schema.CLP {
+	if clp == nil {
+		return nil
+	}
+	return &schema.CLP{
+		Ops:       map[schema.Operation]*schema.Permission{schema.Get: {Public: true}},
+		Protected: clp.Protected,
+	}
+}
+
+// Delete implements cloudcode.Client.
+func (c *client) Delete(ctx context.Context, class, id string) error {
+	return c.s.Delete(ctx, c.p, class, id)
+}
+
+// InTx implements cloudcode.Client.
+func (c *client) InTx(ctx context.Context, f func(ctx context.Context, tx cloudcode.Client) error) error {
+	return c.s.InTx(ctx, func(ctx context.Context, tx *Service) error { return f(ctx, tx.Client(c.p)) })
+}

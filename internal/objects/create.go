@@ -1,0 +1,158 @@
+package objects
+
+import (
+	"context"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Create stores a new object. Errors are *parse.Error for what the client did
+// wrong: 119 and 101 by permissions, 105, 107, 111, 121 and 142 by the body,
+// 137 by a unique index, and whatever a hook says.
+func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
+	if err := access.Writable(p, schema.Create); err != nil {
+		return nil, err
+	}
+	id, err := s.newID(w)
+	if err != nil {
+		return nil, err
+	}
+	wr, err := s.begin(ctx, p, w, schema.Create)
+	if err != nil {
+		return nil, err
+	}
+	wr.ID = id
+	if err := wr.read(w.Body); err != nil {
+		return nil, err
+	}
+	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
+		return nil, err
+	}
+	if err := wr.own(); err != nil {
+		return nil, err
+	}
+	relations := wr.splitRelations()
+	if err := wr.shape(); err != nil {
+		return nil, err
+	}
+	if s.app.HasBeforeSave(wr.Class.Name) {
+		if err := wr.beforeSave(ctx); err != nil {
+			return nil, err
+		}
+		if err := wr.ownAfterHooks(); err != nil {
+			return nil, err
+		}
+		relations = append(relations, wr.splitRelations()...)
+	}
+	wr.defaults()
+	wr.defaultACL()
+	if err := wr.shape(); err != nil {
+		return nil, err
+	}
+	if err := wr.required(); err != nil {
+		return nil, err
+	}
+	if err := wr.validators(); err != nil {
+		return nil, err
+	}
+	if err := wr.ensureSchema(ctx); err != nil {
+		return nil, err
+	}
+	if err := wr.insert(ctx, relations); err != nil {
+		return nil, wr.duplicate(err)
+	}
+	resp := parse.NewMap(
+		parse.MapField{Key: parse.KeyObjectID, Value: id},
+		parse.MapField{Key: parse.KeyCreatedAt, Value: wr.object.CreatedAt.String()})
+	wr.answer(resp, nil, wr.object)
+	saved := &Saved{Object: wr.object, Created: true, Response: resp}
+	return saved, wr.finish(ctx, saved, parse.Change{Class: wr.Class.Name, Action: parse.Created, After: wr.object})
+}
+
+// begin finds the class of a write and asks for permission.
+func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op schema.Operation) (*writing, error) {
+	c, err := s.class(p, w.Class, op)
+	if err != nil {
+		return nil, err
+	}
+	missing := c == nil
+	if missing {
+		if op != schema.Create {
+			return nil, parse.ErrNotFound()
+		}
+		if c, err = newClass(w.Class); err != nil {
+			return nil, err
+		}
+	}
+	rule, _ := s.rule(c.Name)
+	if err := rule.Authorize(ctx, p, op); err != nil {
+		return nil, err
+	}
+	plan, err := s.o.Gate.Authorize(p, c, op)
+	if err != nil {
+		return nil, err
+	}
+	return &writing{
+		WriteState: WriteState{
+			Principal: p, Class: c, Update: op == schema.Update, Context: w.Context, Response: &parse.Map{}, Store: s.store,
+		},
+		s: s, rule: rule, plan: plan, missing: missing,
+	}, nil
+}
+
+// newID returns the id of a new object: the client's where that is allowed.
+func (s *Service) newID(w *Write) (string, error) {
+	v, sent := w.Body.Get(parse.KeyObjectID)
+	if s.o.AllowCustomObjectID {
+		if !sent {
+			return parse.NewObjectID(s.o.ObjectIDSize), nil
+		}
+		id, ok := v.(string)
+		if !ok || id == "" {
+			return "", parse.Errorf(parse.MissingObjectID, "objectId must not be empty, null or undefined")
+		}
+		return id, nil
+	}
+	if parse.Truthy(v) {
+		return "", parse.Errorf(parse.InvalidKeyName, "objectId is an invalid field name.")
+	}
+	if v, _ := w.Body.Get("id"); parse.Truthy(v) {
+		return "", parse.Errorf(parse.InvalidKeyName, "id is an invalid field name.")
+	}
+	return parse.NewObjectID(s.o.ObjectIDSize), nil
+}
+
+// shape computes the new object from the body.
+func (wr *writing) shape() error {
+	now := wr.s.now()
+	o := &parse.Object{ClassName: wr.Class.Name, ID: wr.ID, CreatedAt: now, UpdatedAt: now, ACL: wr.ACL}
+	if wr.createdAt != 0 {
+		o.CreatedAt, o.UpdatedAt = wr.createdAt, wr.createdAt
+	}
+	if wr.updatedAt != 0 {
+		if wr.updatedAt < o.CreatedAt {
+			return parse.Errorf(parse.ValidationError, "updatedAt cannot occur before createdAt")
+		}
+		o.UpdatedAt = wr.updatedAt
+	}
+	if err := parse.ApplyOps(o, wr.Body); err != nil {
+		return err
+	}
+	wr.object = o
+	return nil
+}
+
+func (wr *writing) insert(ctx context.Context, relations []relationOp) error {
+	insert := func(ctx context.Context, s *Service) error {
+		if err := s.store.Insert(ctx, wr.Class, []*parse.Object{wr.object}); err != nil {
+			return err
+		}
+		return s.relate(ctx, wr.ID, relations)
+	}
+	if len(relations) == 0 {
+		return insert(ctx, wr.s)
+	}
+	return wr.s.InTx(ctx, insert)
+}

@@ -1,0 +1,267 @@
+package objects
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Find returns the objects that match and that the caller may see. A class
+// that does not exist is empty for those who may know that. q is not changed.
+func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q *query.Query) (*Found, error) {
+	c, err := s.class(p, class, schema.Find)
+	if err != nil {
+		return nil, err
+	}
+	found := &Found{HasCount: q.Count}
+	if c == nil {
+		return found, nil
+	}
+	if target := redirect(c, q.Redirect); target != "" {
+		inner := *q
+		inner.Redirect = ""
+		if found, err = s.Find(ctx, p, target, &inner); err == nil {
+			found.ClassName = target
+		}
+		return found, err
+	}
+	op := schema.Find
+	if _, one := onlyID(q.Where); one {
+		op = schema.Get
+	}
+	r := &reading{s: s, p: p, class: c, op: op, q: *q}
+	if err := r.prepare(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.q.Limit == query.UnsetLimit:
+		r.q.Limit = s.o.DefaultLimit
+	case s.o.MaxLimit > 0 && (r.q.Limit > s.o.MaxLimit || r.q.Limit < 0) && !p.Bypass():
+		r.q.Limit = s.o.MaxLimit
+	}
+	if r.q.Limit != 0 {
+		if found.Objects, err = r.run(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if q.Count {
+		if found.Count, err = r.count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// redirect returns the class that a redirected query runs on, or "".
+func redirect(c *schema.Class, key string) string {
+	if key == "" {
+		return ""
+	}
+	if f := c.Field(key); f != nil && (f.Type == schema.Relation || f.Type == schema.Pointer) && f.TargetClass != c.Name {
+		return f.TargetClass
+	}
+	return ""
+}
+
+// onlyID reports whether a query asks for one object by its id and nothing
+// else: the protocol counts that as a get.
+func onlyID(n query.Node) (string, bool) {
+	c, ok := n.(*query.Compare)
+	if !ok || c.Op != query.Eq || c.Path != parse.KeyObjectID {
+		return "", false
+	}
+	id, ok := c.Value.(string)
+	return id, ok
+}
+
+// reading is one query of one class on its way.
+type reading struct {
+	s     *Service
+	p     *access.Principal
+	class *schema.Class
+	op    schema.Operation
+	q     query.Query
+	rule  ClassRule
+	plan  *access.Plan
+	where query.Node // resolved and constrained
+	// included: the objects are for an include of others.
+	included bool
+}
+
+// prepare asks for permission, runs the hooks before the find and turns the
+// query into one that a store can run.
+func (r *reading) prepare(ctx context.Context) error {
+	r.rule, _ = r.s.rule(r.class.Name)
+	if err := r.rule.Authorize(ctx, r.p, r.op); err != nil {
+		return err
+	}
+	plan, err := r.s.o.Gate.Authorize(r.p, r.class, r.op)
+	if err != nil {
+		return err
+	}
+	r.plan = plan
+	if err := plan.CheckQuery(&r.q); err != nil {
+		return err
+	}
+	if r.s.app.HasBeforeFind(r.class.Name) {
+		q := r.q
+		req := &cloudcode.FindRequest{
+			Caller: r.s.Caller(r.p), Class: r.class.Name, Query: &q, Count: q.Count, IsGet: r.op == schema.Get, Client: r.s.Client(r.p),
+		}
+		if err := r.s.app.RunBeforeFind(ctx, req); err != nil {
+			return err
+		}
+		if req.Query != nil {
+			r.q = *req.Query
+		}
+	}
+	where, err := r.s.resolve(ctx, r.p, r.class, r.q.Where)
+	if err != nil {
+		return err
+	}
+	r.where = r.rule.Constrain(r.p, query.AllOf(where, plan.Constraint(false)))
+	return nil
+}
+
+// run fetches the objects and makes them ready to leave.
+func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
+	inc := r.includes()
+	list, err := r.s.store.Find(ctx, &storage.Find{
+		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
+	})
+	if err != nil {
+		return nil, err
+	}
+	relations := r.relations()
+	for i, o := range list {
+		o = r.project(r.plan.Strip(o))
+		for _, f := range relations {
+			if !r.plan.Hides(o, f.Name) {
+				o.Set(f.Name, parse.Relation{ClassName: f.TargetClass})
+			}
+		}
+		if r.included && r.class.Name == classUser && !r.p.Bypass() {
+			o.Fields.Delete("authData")
+			o.Fields.Delete("sessionToken")
+		}
+		list[i] = o
+	}
+	if inc != nil {
+		if err := r.s.include(ctx, r.p, list, inc); err != nil {
+			return nil, err
+		}
+	}
+	if r.s.app.HasAfterFind(r.class.Name) {
+		req := &cloudcode.FoundRequest{
+			Caller: r.s.Caller(r.p), Class: r.class.Name, Query: &r.q, Objects: list, IsGet: r.op == schema.Get, Client: r.s.Client(r.p),
+		}
+		if err := r.s.app.RunAfterFind(ctx, req); err != nil {
+			return nil, err
+		}
+		list = req.Objects
+	}
+	for i, o := range list {
+		list[i] = r.rule.Present(r.p, o)
+	}
+	return list, nil
+}
+
+func (r *reading) count(ctx context.Context) (int64, error) {
+	if err := r.rule.Authorize(ctx, r.p, schema.Count); err != nil {
+		return 0, err
+	}
+	plan, err := r.s.o.Gate.Authorize(r.p, r.class, schema.Count)
+	if err != nil {
+		return 0, err
+	}
+	return r.s.store.Count(ctx, r.class, query.AllOf(r.where, plan.PointerConstraint()))
+}
+
+// order leaves out fields that the class does not have.
+func (r *reading) order() []query.Sort {
+	for _, o := range r.q.Order {
+		if r.class.Field(o.Path.Root()) == nil {
+			return slices.DeleteFunc(slices.Clone(r.q.Order), func(o query.Sort) bool { return r.class.Field(o.Path.Root()) == nil })
+		}
+	}
+	return r.q.Order
+}
+
+// wanted reports whether the answer has the field.
+func (r *reading) wanted(field string) bool {
+	if slices.Contains(r.q.ExcludeKeys, field) {
+		return false
+	}
+	if r.q.Keys == nil {
+		return true
+	}
+	for _, k := range r.q.Keys {
+		if k == field || strings.HasPrefix(k, field) && len(k) > len(field) && k[len(field)] == '.' {
+			return true
+		}
+	}
+	if r.q.IncludeAll {
+		f := r.class.Field(field)
+		return f != nil && (f.Type == schema.Pointer || f.Type == schema.Array)
+	}
+	return false
+}
+
+// fetch lists the fields to read from the store; nil: all.
+func (r *reading) fetch(inc *includeNode) []string {
+	if r.q.Keys == nil {
+		return nil
+	}
+	out := []string{}
+	add := func(f string) {
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	for _, k := range r.q.Keys {
+		add(root(k))
+	}
+	if inc != nil && r.q.IncludeAll {
+		for f := range inc.children {
+			add(f)
+		}
+	}
+	for _, f := range r.plan.Needs() {
+		add(f)
+	}
+	return out
+}
+
+// project leaves of an object what the query asks for.
+func (r *reading) project(o *parse.Object) *parse.Object {
+	if r.q.Keys == nil && len(r.q.ExcludeKeys) == 0 {
+		return o
+	}
+	var fields parse.Map
+	for k, v := range o.Fields.All() {
+		if r.wanted(k) {
+			fields.Set(k, v)
+		}
+	}
+	o.Fields = fields
+	return o
+}
+
+// relations are the relation fields of the class, which all answers have.
+func (r *reading) relations() []*schema.Field {
+	var out []*schema.Field
+	for _, f := range r.class.Fields {
+		if f.Type == schema.Relation {
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, func(a, b *schema.Field) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,39 @@
+package objects
+
+import (
+	"context"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Get returns one object. Of q, which may be nil, it uses keys and includes.
+// What is missing or may not be seen gives 101.
+func (s *Service) Get(ctx context.Context, p *access.Principal, class, id string, q *query.Query) (*parse.Object, error) {
+	c, err := s.class(p, class, schema.Get)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, parse.ErrNotFound()
+	}
+	r := &reading{s: s, p: p, class: c, op: schema.Get}
+	if q != nil {
+		r.q = query.Query{Keys: q.Keys, ExcludeKeys: q.ExcludeKeys, Include: q.Include, IncludeAll: q.IncludeAll}
+	}
+	r.q.Where, r.q.Limit = query.ByID(id), 1
+	if err := r.prepare(ctx); err != nil {
+		return nil, err
+	}
+	r.q.Limit = 1
+	list, err := r.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, parse.ErrNotFound()
+	}
+	return list[0], nil
+}

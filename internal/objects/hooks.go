@@ -1,0 +1,107 @@
+package objects
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// saveRequest is what the hooks of a save see.
+func (wr *writing) saveRequest(s *Service, o *parse.Object) *cloudcode.SaveRequest {
+	return &cloudcode.SaveRequest{
+		Caller: s.Caller(wr.Principal), Class: wr.Class.Name, Object: o, Original: wr.Before,
+		Changed: wr.roots(), Context: wr.Context, Client: s.Client(wr.Principal),
+	}
+}
+
+// beforeSave runs the hooks on wr.object and takes over what they changed.
+func (wr *writing) beforeSave(ctx context.Context) error {
+	if !wr.s.app.HasBeforeSave(wr.Class.Name) {
+		return nil
+	}
+	was := wr.object
+	r := wr.saveRequest(wr.s, was.Clone())
+	if !wr.Update {
+		r.Object.ID = ""
+	}
+	if err := wr.s.app.RunBeforeSave(ctx, r); err != nil {
+		return err
+	}
+	now := r.Object
+	now.ID, now.ClassName, now.CreatedAt, now.UpdatedAt = was.ID, was.ClassName, was.CreatedAt, was.UpdatedAt
+	changed := &parse.Map{}
+	for k, v := range now.Fields.All() {
+		if old, ok := was.Fields.Get(k); !ok || !parse.Equal(old, v) {
+			changed.Set(k, v)
+		}
+	}
+	for k := range was.Fields.All() {
+		if !now.Fields.Has(k) {
+			changed.Set(k, parse.Delete{})
+		}
+	}
+	if now.ACL != was.ACL {
+		wr.ACL, wr.SetACL, wr.echoACL = now.ACL, true, true
+	}
+	wr.object = now
+	if changed.Len() == 0 {
+		return nil
+	}
+	visible := &parse.Map{}
+	for k, v := range changed.All() {
+		wr.set(k, v)
+		if strings.HasPrefix(k, "_") {
+			continue
+		}
+		visible.Set(k, v)
+		if _, gone := v.(parse.Delete); gone {
+			wr.Response.Set(k, parse.NewMap(parse.MapField{Key: "__op", Value: "Delete"}))
+		}
+	}
+	return wr.checkFields(visible)
+}
+
+// finish publishes a write that was done, runs what comes after the commit and
+// completes the answer.
+func (wr *writing) finish(ctx context.Context, saved *Saved, ch parse.Change) error {
+	s := wr.s
+	s.committed(ctx, ch)
+	if s.tx != nil {
+		if _, own := s.rules[wr.Class.Name]; own || s.app.HasAfterSave(wr.Class.Name) {
+			s.tx.after = append(s.tx.after, func(ctx context.Context) {
+				if err := wr.after(ctx, s.root, saved); err != nil {
+					s.o.Log.Error("step after a save failed", "class", wr.Class.Name, "error", err)
+				}
+			})
+		}
+		return nil
+	}
+	return wr.after(ctx, s, saved)
+}
+
+// after runs the class rule and the after-hooks. A hook's failure does not
+// undo the write: it is logged.
+func (wr *writing) after(ctx context.Context, s *Service, saved *Saved) error {
+	if err := wr.rule.AfterWrite(ctx, &wr.WriteState, saved); err != nil {
+		return err
+	}
+	if !s.app.HasAfterSave(wr.Class.Name) {
+		return nil
+	}
+	r := wr.saveRequest(s, saved.Object.Clone())
+	if err := s.app.RunAfterSave(ctx, r); err != nil {
+		s.o.Log.Error("afterSave failed", "class", wr.Class.Name, "objectId", wr.ID, "error", err)
+		return nil
+	}
+	for k, v := range r.Object.Fields.All() {
+		if strings.HasPrefix(k, "_") {
+			continue
+		}
+		if old, ok := saved.Object.Fields.Get(k); !ok || !parse.Equal(old, v) {
+			saved.Response.Set(k, v)
+		}
+	}
+	return nil
+}

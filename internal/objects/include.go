@@ -1,0 +1,258 @@
+package objects
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// includeNode is one step of the include paths: what to do below a field.
+type includeNode struct {
+	children map[string]*includeNode
+	keys     []string // wanted of the included object; nil: all
+	exclude  []string
+}
+
+func (n *includeNode) child(name string) *includeNode {
+	if n.children == nil {
+		n.children = map[string]*includeNode{}
+	}
+	c := n.children[name]
+	if c == nil {
+		c = &includeNode{}
+		n.children[name] = c
+	}
+	return c
+}
+
+func (n *includeNode) at(path string, make bool) *includeNode {
+	for path != "" && n != nil {
+		head, rest, _ := strings.Cut(path, ".")
+		if make {
+			n = n.child(head)
+		} else {
+			n = n.children[head]
+		}
+		path = rest
+	}
+	return n
+}
+
+// includes builds the tree of the query's include paths; nil without any.
+func (r *reading) includes() *includeNode {
+	q := &r.q
+	top := &includeNode{}
+	if q.IncludeAll {
+		for name, f := range r.class.Fields {
+			if f.Type == schema.Pointer || f.Type == schema.Array {
+				top.child(name)
+			}
+		}
+	}
+	for _, path := range q.Include {
+		top.at(path, true)
+	}
+	below := func(list []string, put func(n *includeNode, key string)) {
+		for _, k := range list {
+			dot := strings.LastIndexByte(k, '.')
+			if dot < 0 {
+				continue
+			}
+			f := r.class.Field(root(k))
+			pointer := f != nil && f.Type == schema.Pointer
+			if n := top.at(k[:dot], pointer); n != nil {
+				put(n, k[dot+1:])
+			}
+		}
+	}
+	below(q.Keys, func(n *includeNode, key string) { n.keys = append(n.keys, key) })
+	below(q.ExcludeKeys, func(n *includeNode, key string) { n.exclude = append(n.exclude, key) })
+	if top.children == nil {
+		return nil
+	}
+	return top
+}
+
+// project leaves of an included object what the query asks for.
+func (n *includeNode) project(o *parse.Object) *parse.Object {
+	c := *o
+	if n.keys == nil && n.exclude == nil {
+		c.Fields = *o.Fields.Clone()
+		return &c
+	}
+	c.Fields = parse.Map{}
+	for k, v := range o.Fields.All() {
+		_, deeper := n.children[k]
+		if (n.keys == nil || deeper || slices.Contains(n.keys, k)) && !slices.Contains(n.exclude, k) {
+			c.Fields.Set(k, v)
+		}
+	}
+	return &c
+}
+
+// level is one step of an include: objects and what to include in them.
+type level struct {
+	node    *includeNode
+	objects []*parse.Object
+}
+
+// include replaces pointers by their objects, level by level, with one query
+// for each class of a level. Each class is read with the caller's rights; a
+// pointer to what is missing or may not be seen goes away.
+func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode) error {
+	now := []level{{top, list}}
+	for len(now) > 0 {
+		want := map[string]map[string]bool{}
+		for _, l := range now {
+			for name, n := range l.node.children {
+				for _, o := range l.objects {
+					v, _ := o.Fields.Get(name)
+					collect(v, n, want)
+				}
+			}
+		}
+		if len(want) == 0 {
+			return nil
+		}
+		got := make(map[parse.Pointer]*parse.Object)
+		for _, class := range slices.Sorted(maps.Keys(want)) {
+			if err := s.fetch(ctx, p, class, slices.Sorted(maps.Keys(want[class])), got); err != nil {
+				return err
+			}
+		}
+		var next []level
+		for _, l := range now {
+			for name, n := range l.node.children {
+				in := &includer{got: got, made: map[*includeNode]map[parse.Pointer]*parse.Object{}}
+				for _, o := range l.objects {
+					v, ok := o.Fields.Get(name)
+					if !ok {
+						continue
+					}
+					if out, keep := in.replace(v, n); keep {
+						o.Fields.Set(name, out)
+					} else {
+						o.Fields.Delete(name)
+					}
+				}
+				for node, made := range in.made {
+					if node.children != nil {
+						next = append(next, level{node, slices.Collect(maps.Values(made))})
+					}
+				}
+			}
+		}
+		now = next
+	}
+	return nil
+}
+
+// collect gathers the pointers that one level has to fetch.
+func collect(v parse.Value, n *includeNode, want map[string]map[string]bool) {
+	switch v := v.(type) {
+	case parse.Pointer:
+		ids := want[v.ClassName]
+		if ids == nil {
+			ids = map[string]bool{}
+			want[v.ClassName] = ids
+		}
+		ids[v.ObjectID] = true
+	case parse.Array:
+		for _, e := range v {
+			collect(e, n, want)
+		}
+	case *parse.Map:
+		for name, c := range n.children {
+			if inner, ok := v.Get(name); ok {
+				collect(inner, c, want)
+			}
+		}
+	}
+}
+
+// fetch reads the objects of one class that a level needs.
+func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, ids []string, got map[parse.Pointer]*parse.Object) error {
+	c, err := s.class(p, class, schema.Get)
+	if err != nil || c == nil {
+		return err
+	}
+	r := &reading{s: s, p: p, class: c, op: schema.Get, included: true}
+	r.q.Where, r.q.Limit = idsIn(ids, false), query.NoLimit
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.q.Limit = query.NoLimit
+	list, err := r.run(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		got[parse.Pointer{ClassName: class, ObjectID: o.ID}] = o
+	}
+	return nil
+}
+
+// includer puts fetched objects in the place of pointers.
+type includer struct {
+	got  map[parse.Pointer]*parse.Object
+	made map[*includeNode]map[parse.Pointer]*parse.Object // one copy for each step
+}
+
+func (in *includer) replace(v parse.Value, n *includeNode) (out parse.Value, keep bool) {
+	switch v := v.(type) {
+	case parse.Pointer:
+		return in.object(v, n)
+	case parse.Array:
+		list := make(parse.Array, 0, len(v))
+		for _, e := range v {
+			if e, keep := in.replace(e, n); keep {
+				list = append(list, e)
+			}
+		}
+		return list, true
+	case *parse.Map:
+		var m *parse.Map
+		for name, c := range n.children {
+			old, ok := v.Get(name)
+			if !ok {
+				continue
+			}
+			if m == nil {
+				m = v.Clone()
+			}
+			if e, keep := in.replace(old, c); keep {
+				m.Set(name, e)
+			} else {
+				m.Delete(name)
+			}
+		}
+		if m != nil {
+			return m, true
+		}
+	}
+	return v, true
+}
+
+func (in *includer) object(ptr parse.Pointer, n *includeNode) (parse.Value, bool) {
+	made := in.made[n]
+	if o := made[ptr]; o != nil {
+		return o, true
+	}
+	o := in.got[ptr]
+	if o == nil {
+		return nil, false
+	}
+	if made == nil {
+		made = map[parse.Pointer]*parse.Object{}
+		in.made[n] = made
+	}
+	o = n.project(o)
+	made[ptr] = o
+	return o, true
+}

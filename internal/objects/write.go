@@ -1,0 +1,286 @@
+package objects
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// writing is a create or an update on its way through the steps.
+type writing struct {
+	WriteState
+	s    *Service
+	rule ClassRule
+	plan *access.Plan
+	// sent is what the client asked for, before anything was added.
+	sent *parse.Map
+	// missing: the class does not exist yet.
+	missing bool
+	// added are fields that the class does not have yet.
+	added []*schema.Field
+	// addPlan is the caller's plan for adding fields; nil if none are added.
+	addPlan *access.Plan
+	// echoACL: the answer tells the ACL, which the client did not choose.
+	echoACL bool
+	// object is the object as it will be saved; on updates known only if it was read before.
+	object *parse.Object
+	// createdAt, updatedAt are set by the maintenance key alone.
+	createdAt, updatedAt parse.Date
+}
+
+// read takes the body of a write apart.
+func (wr *writing) read(body *parse.Map) error {
+	body = body.Clone()
+	if body == nil {
+		body = &parse.Map{}
+	}
+	if v, ok := body.Get(parse.KeyACL); ok {
+		body.Delete(parse.KeyACL)
+		if err := wr.readACL(v); err != nil {
+			return err
+		}
+	}
+	ops, err := parse.ParseOps(body)
+	if err != nil {
+		return err
+	}
+	wr.sent, wr.Body = ops, ops.Clone()
+	for _, key := range [...]string{parse.KeyCreatedAt, parse.KeyUpdatedAt} {
+		v, ok := wr.Body.Get(key)
+		if !ok {
+			continue
+		}
+		if err := wr.checkType(key, v); err != nil {
+			return err
+		}
+		wr.Body.Delete(key)
+		if d, ok := v.(parse.Date); ok && !wr.Update && wr.Principal.Kind == access.Maintenance {
+			if key == parse.KeyCreatedAt {
+				wr.createdAt = d
+			} else {
+				wr.updatedAt = d
+			}
+		}
+	}
+	wr.Body.Delete(parse.KeyObjectID)
+	return wr.checkFields(wr.Body)
+}
+
+func (wr *writing) readACL(v parse.Value) error {
+	switch acl := v.(type) {
+	case nil: // as if absent
+		return nil
+	case *parse.ACL:
+		wr.ACL, wr.SetACL = acl, acl != nil
+		return nil
+	}
+	acl, err := parse.ACLFromValue(v)
+	if err != nil {
+		return err
+	}
+	wr.ACL, wr.SetACL = acl, true
+	return nil
+}
+
+// set replaces what the write does to a field.
+func (wr *writing) set(field string, v parse.Value) {
+	for _, k := range keys(wr.Body) {
+		if strings.HasPrefix(k, field) && len(k) > len(field) && k[len(field)] == '.' {
+			wr.Body.Delete(k)
+		}
+	}
+	wr.Body.Set(field, v)
+}
+
+func keys(m *parse.Map) []string {
+	out := make([]string, 0, m.Len())
+	for k := range m.All() {
+		out = append(out, k)
+	}
+	return out
+}
+
+func root(key string) string {
+	r, _, _ := strings.Cut(key, ".")
+	return r
+}
+
+// roots are the fields that the write touches, in order.
+func (wr *writing) roots() []string {
+	out := make([]string, 0, wr.Body.Len())
+	for k := range wr.Body.All() {
+		if r := root(k); !strings.HasPrefix(r, "_") && !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	if wr.SetACL {
+		out = append(out, parse.KeyACL)
+	}
+	return out
+}
+
+// relationOp is one operation on the members of a relation.
+type relationOp struct {
+	join   storage.Join
+	remove bool
+	ids    []string
+}
+
+// splitRelations takes the relation operations out of the body.
+func (wr *writing) splitRelations() []relationOp {
+	var out []relationOp
+	var add func(key string, op parse.Value)
+	add = func(key string, op parse.Value) {
+		r := relationOp{join: storage.Join{Class: wr.Class.Name, Key: key}}
+		var members []parse.Pointer
+		switch op := op.(type) {
+		case parse.AddRelation:
+			members = op.Objects
+		case parse.RemoveRelation:
+			members, r.remove = op.Objects, true
+		case parse.Batch:
+			for _, o := range op.Ops {
+				add(key, o)
+			}
+			return
+		}
+		for _, m := range members {
+			r.ids = append(r.ids, m.ObjectID)
+		}
+		if len(r.ids) > 0 {
+			out = append(out, r)
+		}
+	}
+	for _, k := range keys(wr.Body) {
+		switch v, _ := wr.Body.Get(k); v := v.(type) {
+		case parse.AddRelation, parse.RemoveRelation, parse.Batch:
+			wr.Body.Delete(k)
+			add(k, v)
+		case parse.Relation: // the value itself changes nothing
+			wr.Body.Delete(k)
+		}
+	}
+	return out
+}
+
+func (s *Service) relate(ctx context.Context, owner string, ops []relationOp) error {
+	for _, r := range ops {
+		do := s.store.AddRelated
+		if r.remove {
+			do = s.store.RemoveRelated
+		}
+		if err := do(ctx, r.join, owner, r.ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensureSchema brings class and fields into being that the write needs.
+func (wr *writing) ensureSchema(ctx context.Context) error {
+	if !wr.missing && len(wr.added) == 0 {
+		return nil
+	}
+	name := wr.Class.Name
+	def, added := wr.Class, wr.added
+	snap, err := wr.s.apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
+		var steps []schema.Step
+		c := have.Class(name)
+		if c == nil {
+			steps = append(steps, schema.Step{Kind: schema.CreateClass, Class: name, Def: def})
+			c = def
+		}
+		for _, f := range added {
+			if old := c.Field(f.Name); old != nil {
+				if err := sameType(name, old, f.Type, f.TargetClass); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			steps = append(steps, schema.Step{Kind: schema.AddFieldStep, Class: name, Field: f})
+		}
+		return steps, nil
+	})
+	if err != nil {
+		return err
+	}
+	if c := snap.Class(name); c != nil {
+		wr.Class = c
+	}
+	return nil
+}
+
+// duplicate turns a violated unique index into what the client reads.
+func (wr *writing) duplicate(err error) error {
+	var d *storage.DuplicateError
+	if !errors.As(err, &d) {
+		return err
+	}
+	if mapped := wr.rule.MapDuplicate(d); mapped != nil {
+		return mapped
+	}
+	return &parse.Error{Code: parse.DuplicateValue, Message: "A duplicate value for a field with unique values was provided", Err: err}
+}
+
+// answer adds to the response what the client cannot know: results of
+// operations and what the server changed.
+func (wr *writing) answer(resp *parse.Map, before, after *parse.Object) {
+	for k, v := range wr.sent.All() {
+		switch v.(type) {
+		case parse.Increment, parse.Add, parse.AddUnique, parse.Remove:
+			if out, ok := parse.Lookup(after, k); ok {
+				setNested(resp, k, out)
+			}
+		}
+	}
+	for i := range after.Fields.Len() {
+		f := after.Fields.At(i)
+		if f.Value == nil || strings.HasPrefix(f.Key, "_") || resp.Has(f.Key) {
+			continue
+		}
+		if _, pointer := f.Value.(parse.Pointer); pointer {
+			continue
+		}
+		if sent, ok := wr.sent.Get(f.Key); ok && parse.Equal(sent, f.Value) {
+			continue
+		}
+		if !wr.Body.Has(f.Key) {
+			continue // not written, or written inside by the client
+		}
+		if before != nil {
+			if old, ok := before.Fields.Get(f.Key); ok && parse.Equal(old, f.Value) {
+				continue
+			}
+		}
+		resp.Set(f.Key, f.Value)
+	}
+	if wr.echoACL && after.ACL != nil {
+		resp.Set(parse.KeyACL, after.ACL.Value())
+	}
+	for k, v := range wr.Response.All() {
+		resp.Set(k, v)
+	}
+}
+
+// setNested puts a value at a dotted key into nested maps.
+func setNested(m *parse.Map, key string, v parse.Value) {
+	head, rest, dotted := strings.Cut(key, ".")
+	if !dotted {
+		m.Set(key, v)
+		return
+	}
+	inner := &parse.Map{}
+	if old, ok := m.Get(head); ok {
+		if om, ok := old.(*parse.Map); ok {
+			inner = om.Clone()
+		}
+	}
+	setNested(inner, rest, v)
+	m.Set(head, inner)
+}
