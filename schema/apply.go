@@ -52,7 +52,8 @@ func (s *Snapshot) apply(st *Step) error {
 			return parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s; expected %s but got %s", c.Name, have.Name,
 				TypeString(have.Type, have.TargetClass), TypeString(st.Field.Type, st.Field.TargetClass))
 		}
-		c.Fields = maps.Clone(c.Fields)
+		c.Fields = make(map[string]*Field, len(old.Fields)+1)
+		maps.Copy(c.Fields, old.Fields)
 		c.Fields[st.Field.Name] = st.Field
 	case DropField:
 		c.Fields = maps.Clone(c.Fields)
