@@ -109,10 +109,8 @@ func (l *loader) add(at, message, remedy string) {
 // check reads the text and holds it against the JSON Schema; nil if it fails.
 func (l *loader) check(data []byte) *parse.Map {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
 	var plain any
-	if err := dec.Decode(&plain); err != nil {
+	if err := json.Unmarshal(data, &plain); err != nil {
 		l.syntax(data, err)
 		return nil
 	}

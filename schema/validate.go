@@ -24,6 +24,11 @@ import (
 // Fragments of plain limits (minimum, maximum, enum, pattern, minLength and
 // the like) are checked without converting the value.
 func CompileValidator(field string, fragment []byte) (Validator, error) {
+	// Numbers beyond a double, which would cost the compiler exact arithmetic, end here.
+	var plain any
+	if err := json.Unmarshal(fragment, &plain); err != nil {
+		return nil, fmt.Errorf("read validate: %w", err)
+	}
 	c := jsonschema.NewCompiler()
 	c.AssertFormat = true
 	c.LoadURL = func(url string) (io.ReadCloser, error) {
@@ -76,6 +81,8 @@ func invalid(field, format string, args ...any) error {
 	return parse.Errorf(parse.ValidationError, "%s: %s", field, fmt.Sprintf(format, args...))
 }
 
+var errNotFinite = errors.New("must be a finite number")
+
 // fullValidator checks by the whole of JSON Schema.
 type fullValidator struct {
 	field  string
@@ -88,6 +95,9 @@ func (f *fullValidator) Validate(v parse.Value) error {
 		return nil
 	}
 	plain, err := plainJSON(v)
+	if errors.Is(err, errNotFinite) {
+		return invalid(f.field, "%s", errNotFinite)
+	}
 	if err != nil {
 		return fmt.Errorf("validate %s: %w", f.field, err)
 	}
@@ -117,7 +127,12 @@ func (f *fullValidator) Validate(v parse.Value) error {
 // plainJSON returns v as encoding/json would have decoded it.
 func plainJSON(v parse.Value) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, string, float64:
+	case nil, bool, string:
+		return v, nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, errNotFinite
+		}
 		return v, nil
 	case parse.Int:
 		return json.Number(strconv.FormatInt(int64(v), 10)), nil
@@ -241,7 +256,7 @@ func (q *quickValidator) listed(v parse.Value) bool {
 func (q *quickValidator) number(n float64) error {
 	switch {
 	case math.IsNaN(n) || math.IsInf(n, 0):
-		return invalid(q.field, "must be a finite number")
+		return invalid(q.field, "%s", errNotFinite)
 	case q.hasMin && n < q.minimum:
 		return invalid(q.field, "must be >= %v but found %v", q.minimum, n)
 	case q.hasExclusiveMin && n <= q.exclusiveMinimum:

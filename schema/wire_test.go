@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -186,6 +187,8 @@ func TestValidator(t *testing.T) {
 		{`{"maximum":10}`, 11.0, "f: must be <= 10 but found 11"},
 		{`{"exclusiveMaximum":10}`, 10.0, "f: must be < 10 but found 10"},
 		{`{"minimum":5}`, nil, ""},
+		{`{"minimum":5}`, math.NaN(), "f: must be a finite number"},
+		{`{"multipleOf":5}`, math.Inf(1), "f: must be a finite number"},
 		{`{"multipleOf":0.01}`, 1.005, "f: 1.005 not multipleOf 0.01"},
 		{`{"multipleOf":0.01}`, 19.99, ""},
 		{`{"enum":["a",1]}`, "b", `f: value must be one of "a", 1`},
@@ -203,7 +206,7 @@ func TestValidator(t *testing.T) {
 			t.Errorf("%s of %v: %q, want %q", tc.fragment, tc.value, got, tc.want)
 		}
 	}
-	for _, bad := range []string{`{`, `{"type":"nope"}`, `{"$ref":"file:///etc/passwd"}`, `{"$ref":"http://127.0.0.1/x"}`, `{"pattern":"("}`} {
+	for _, bad := range []string{`{`, `{"type":"nope"}`, `{"$ref":"file:///etc/passwd"}`, `{"$ref":"http://127.0.0.1/x"}`, `{"pattern":"("}`, `{"minimum":1e999999999}`} {
 		if _, err := schema.CompileValidator("f", []byte(bad)); err == nil {
 			t.Errorf("%s compiles", bad)
 		}
