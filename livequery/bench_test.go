@@ -89,7 +89,7 @@ func benchClients(spec string) error {
 }
 
 func benchSubscribe(addr, query string) (net.Conn, *bufio.Reader, error) {
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // a process that lives for the benchmark
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -292,7 +292,7 @@ func TestClose(t *testing.T) {
 	if c := <-code; c != websocket.StatusGoingAway {
 		t.Errorf("closed with %d", c)
 	}
-	resp, err := http.Get(srv.URL) //nolint:noctx // a test server
+	resp, err := http.Get(srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestCloseCut(t *testing.T) {
 
 func TestNoUpgrade(t *testing.T) {
 	r := newRig(t, livequery.Options{})
-	resp, err := http.Get("http" + strings.TrimPrefix(r.url, "ws")) //nolint:noctx // a test server
+	resp, err := http.Get("http" + strings.TrimPrefix(r.url, "ws"))
 	if err != nil {
 		t.Fatal(err)
 	}
