@@ -45,14 +45,14 @@ type Hub struct {
 
 	mu      sync.Mutex // guards all in this block
 	clients map[*client]struct{}
-	keeping bool // the keeper runs
+	tended  bool // pingAll and resolveAll run
 	closed  bool
 
-	// wg counts readers, writers, dispatchers and the keeper. It grows only
+	// wg counts readers, writers, dispatchers and the hub's own. It grows only
 	// while mu or qmu shows that the hub is open, or by a goroutine it counts.
 	wg   sync.WaitGroup
 	quit chan struct{} // closed by Close
-	wake chan struct{} // asks the keeper to look at identities now
+	wake chan struct{} // asks resolveAll to look at identities now
 
 	subscriptions, distinct, events, dropped atomic.Int64
 }
@@ -166,7 +166,7 @@ func (h *Hub) list() []*client {
 	return out
 }
 
-// join counts a new client in, and starts the keeper with the first. It
+// join counts a new client in, and starts the hub's own goroutines with the first. It
 // reports whether the hub still takes clients; if so, leave must follow.
 func (h *Hub) join(c *client) bool {
 	h.mu.Lock()
@@ -176,10 +176,11 @@ func (h *Hub) join(c *client) bool {
 	}
 	h.wg.Add(1)
 	h.clients[c] = struct{}{}
-	if !h.keeping {
-		h.keeping = true
-		h.wg.Add(1)
-		go h.keep(c.ctx)
+	if !h.tended {
+		h.tended = true
+		h.wg.Add(2)
+		go h.pingAll()
+		go h.resolveAll(c.ctx)
 	}
 	return true
 }
@@ -191,8 +192,29 @@ func (h *Hub) leave(c *client) {
 	h.wg.Done()
 }
 
-// keep pings all clients and refreshes identities, until Close.
-func (h *Hub) keep(ctx context.Context) {
+// pingAll pings all clients at each interval, until Close.
+func (h *Hub) pingAll() {
+	defer h.wg.Done()
+	tick := time.NewTicker(h.opts.PingInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.quit:
+			return
+		case <-tick.C:
+		}
+		h.mu.Lock()
+		clients := h.list()
+		h.mu.Unlock()
+		for _, c := range clients {
+			c.ping()
+		}
+	}
+}
+
+// resolveAll resolves identities that are stale or old, after a revocation and
+// at each interval, until Close.
+func (h *Hub) resolveAll(ctx context.Context) {
 	defer h.wg.Done()
 	tick := time.NewTicker(h.opts.PingInterval)
 	defer tick.Stop()
@@ -202,12 +224,6 @@ func (h *Hub) keep(ctx context.Context) {
 			return
 		case <-h.wake:
 		case <-tick.C:
-			h.mu.Lock()
-			clients := h.list()
-			h.mu.Unlock()
-			for _, c := range clients {
-				c.ping()
-			}
 		}
 		for _, id := range h.due() {
 			select {

@@ -16,6 +16,9 @@ type shard struct {
 
 	mu      sync.RWMutex // guards classes and the indexes in it
 	classes map[string]*classIndex
+	// active holds the keys of classes for publish, which must not wait for mu
+	// while thousands of clients are told of something.
+	active sync.Map
 
 	qmu     sync.Mutex // guards all below
 	queue   []parse.Change
@@ -61,9 +64,8 @@ func (s *shard) publish(ctx context.Context, changes []parse.Change) {
 
 // subscribed reports whether anybody subscribes to the class now.
 func (s *shard) subscribed(class string) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.classes[class] != nil
+	_, ok := s.active.Load(class)
+	return ok
 }
 
 // run works off the queue and ends when it is empty.
@@ -261,6 +263,7 @@ func (s *shard) add(sub *subscription, whereErr error, old *subscription) error 
 	if ci == nil {
 		ci = newClassIndex(sub.class, source)
 		s.classes[sub.class] = ci
+		s.active.Store(sub.class, nil)
 	}
 	defer s.tidy(ci)
 	pl, err := s.hub.plan(sub, ci.def)
@@ -310,6 +313,7 @@ func (s *shard) leave(ci *classIndex, sub *subscription) {
 func (s *shard) tidy(ci *classIndex) {
 	if ci.empty() {
 		delete(s.classes, ci.name)
+		s.active.Delete(ci.name)
 	}
 }
 
