@@ -181,7 +181,7 @@ func (w *walker) order(t target, op string, v parse.Value) cond {
 	if short(t.typ) {
 		return condNever
 	}
-	if _, isDate := v.(parse.Date); isDate && t.deep {
+	if _, isDate := v.(parse.Date); t.indexed || isDate && t.deep {
 		// Parse Server stores Dates that it writes by a dotted path as text.
 		return t.present()
 	}
@@ -206,7 +206,7 @@ func (w *walker) equal(t target, v parse.Value) cond {
 	}
 	c := condUnknown
 	switch {
-	case !plain(v, t.deep):
+	case t.indexed || !plain(v, t.deep):
 		return t.present()
 	case t.key == keyID:
 		c = single(t.key, func(dst []byte, _ string) []byte { return w.idValue(dst, v) })
@@ -313,6 +313,9 @@ func (w *walker) member(n *query.Member) cond {
 		if t.opaque {
 			return condUnknown
 		}
+		if t.indexed {
+			return t.present()
+		}
 		c := isArray(t.key)
 		c.exact = false
 		return c
@@ -328,6 +331,9 @@ func (w *walker) in(t target, values []parse.Value) cond {
 	}
 	if t.opaque {
 		return condUnknown
+	}
+	if t.indexed && !slices.Contains(values, nil) {
+		return t.present()
 	}
 	var conds []cond
 	var list []parse.Value
@@ -423,6 +429,8 @@ func (w *walker) regex(n *query.Regex) cond {
 		return condUnknown
 	case short(t.typ):
 		return condNever
+	case t.indexed:
+		return t.present()
 	case strings.IndexByte(n.Pattern, 0) >= 0:
 		w.enc.fail(parse.Errorf(parse.InvalidQuery, "a regular expression must not contain a NUL character"))
 		return condNever

@@ -81,11 +81,24 @@ type target struct {
 	// deep: the path goes into an object or array, where MongoDB walks through
 	// arrays and pargo does not.
 	deep bool
+	// indexed: a segment of the path is a number; servers differ in what such
+	// a path means if arrays stand inside arrays.
+	indexed bool
 	// maybePointer: a field that the schema does not know, so that it may be
 	// stored as key or, being a pointer, as _p_key.
 	maybePointer bool
 	// opaque: nothing can be asked of the database about it.
 	opaque bool
+}
+
+// hasIndex reports whether a segment of a path is a number.
+func hasIndex(path string) bool {
+	for segment := range strings.SplitSeq(path, ".") {
+		if strings.Trim(segment, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // resolve finds the stored place of a path.
@@ -107,14 +120,14 @@ func resolve(class *schema.Class, path string) target {
 		if !deeper {
 			return target{key: prefixAuth + provider}
 		}
-		return target{key: prefixAuth + provider + "." + inner, deep: true}
+		return target{key: prefixAuth + provider + "." + inner, deep: true, indexed: hasIndex(inner)}
 	}
 	typ := fieldType(class, root)
 	switch {
 	case typ == schema.Pointer:
 		return target{key: prefixPointer + root, typ: typ, opaque: dotted}
 	case dotted && (typ == 0 || typ == schema.Object || typ == schema.Array):
-		return target{key: storedName(root) + "." + rest, deep: true}
+		return target{key: storedName(root) + "." + rest, deep: true, indexed: hasIndex(rest)}
 	case dotted:
 		return target{key: root, opaque: true}
 	}

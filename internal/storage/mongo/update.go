@@ -219,8 +219,7 @@ func unsetField(dst []byte, class *schema.Class, path string) []byte {
 // does: one level into an object. Deeper there may be arrays, and values that
 // are objects to MongoDB alone.
 func directPath(class *schema.Class, root, rest string) bool {
-	return fieldType(class, root) == schema.Object && !strings.Contains(rest, ".") &&
-		strings.Trim(rest, "0123456789") != ""
+	return fieldType(class, root) == schema.Object && !strings.Contains(rest, ".") && !hasIndex(rest)
 }
 
 // exactElements reports whether MongoDB finds the elements of an array equal
