@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+const (
+	addSQL    = `INSERT OR IGNORE INTO "_join" (j, owner, member) SELECT ?, ?, value FROM json_each(?)`
+	removeSQL = `DELETE FROM "_join" WHERE j = ? AND owner = ? AND member IN (SELECT value FROM json_each(?))`
+	// The unary plus keeps n from being chosen as the index.
+	relatedSQL = `SELECT member FROM "_join" WHERE j = ? AND owner = ? ORDER BY +n`
+	owningSQL  = `SELECT DISTINCT owner FROM "_join" WHERE j = ? AND member IN (SELECT value FROM json_each(?)) ORDER BY owner`
+)
+
+func idList(ids []string) string {
+	list := make(parse.Array, len(ids))
+	for i, id := range ids {
+		list[i] = id
+	}
+	return string(parse.AppendJSON(nil, list))
+}
+
+func changeRelated(ctx context.Context, c *conn, sql string, r storage.Join, owner string, ids []string) error {
+	_, err := c.exec(ctx, sql, r.String(), owner, idList(ids))
+	return err
+}
+
+func stringsOf(ctx context.Context, c *conn, sql string, args ...driver.Value) (out []string, err error) {
+	err = c.query(ctx, sql, args, func(r []driver.Value) (bool, error) {
+		s, _ := r[0].(string)
+		out = append(out, s)
+		return true, nil
+	})
+	return out, err
+}
+
+// AddRelated implements [storage.Store].
+func (db *DB) AddRelated(ctx context.Context, r storage.Join, owningID string, relatedIDs []string) error {
+	return db.write(ctx, false, func(ctx context.Context, c *conn) error {
+		return changeRelated(ctx, c, addSQL, r, owningID, relatedIDs)
+	})
+}
+
+// RemoveRelated implements [storage.Store].
+func (db *DB) RemoveRelated(ctx context.Context, r storage.Join, owningID string, relatedIDs []string) error {
+	return db.write(ctx, false, func(ctx context.Context, c *conn) error {
+		return changeRelated(ctx, c, removeSQL, r, owningID, relatedIDs)
+	})
+}
+
+// Related implements [storage.Store].
+func (db *DB) Related(ctx context.Context, r storage.Join, owningID string) (out []string, err error) {
+	err = db.read(ctx, func(c *conn) error {
+		out, err = stringsOf(ctx, c, relatedSQL, r.String(), owningID)
+		return err
+	})
+	return out, err
+}
+
+// Owning implements [storage.Store].
+func (db *DB) Owning(ctx context.Context, r storage.Join, relatedIDs []string) (out []string, err error) {
+	err = db.read(ctx, func(c *conn) error {
+		out, err = stringsOf(ctx, c, owningSQL, r.String(), idList(relatedIDs))
+		return err
+	})
+	return out, err
+}
+
+// AddRelated implements [storage.Store].
+func (x *tx) AddRelated(ctx context.Context, r storage.Join, owningID string, relatedIDs []string) error {
+	return x.with(ctx, true, func(c *conn) error { return changeRelated(ctx, c, addSQL, r, owningID, relatedIDs) })
+}
+
+// RemoveRelated implements [storage.Store].
+func (x *tx) RemoveRelated(ctx context.Context, r storage.Join, owningID string, relatedIDs []string) error {
+	return x.with(ctx, true, func(c *conn) error { return changeRelated(ctx, c, removeSQL, r, owningID, relatedIDs) })
+}
+
+// Related implements [storage.Store].
+func (x *tx) Related(ctx context.Context, r storage.Join, owningID string) (out []string, err error) {
+	err = x.with(ctx, false, func(c *conn) error {
+		out, err = stringsOf(ctx, c, relatedSQL, r.String(), owningID)
+		return err
+	})
+	return out, err
+}
+
+// Owning implements [storage.Store].
+func (x *tx) Owning(ctx context.Context, r storage.Join, relatedIDs []string) (out []string, err error) {
+	err = x.with(ctx, false, func(c *conn) error {
+		out, err = stringsOf(ctx, c, owningSQL, r.String(), idList(relatedIDs))
+		return err
+	})
+	return out, err
+}

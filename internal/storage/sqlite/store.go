@@ -1,0 +1,378 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// storedLimits are those of documents that this adapter wrote itself.
+var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30}
+
+// Find implements [storage.Store].
+func (db *DB) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, err error) {
+	err = db.read(ctx, func(c *conn) error {
+		out, err = db.find(ctx, c, f)
+		return err
+	})
+	return out, err
+}
+
+// Count implements [storage.Store].
+func (db *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (n int64, err error) {
+	err = db.read(ctx, func(c *conn) error {
+		n, err = db.count(ctx, c, class, where)
+		return err
+	})
+	return n, err
+}
+
+// Insert implements [storage.Store].
+func (db *DB) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
+	t := db.tables.of(class)
+	rows := make([][]driver.Value, len(objects)) // encoded here, not by the one writer
+	for i, o := range objects {
+		rows[i] = t.row(o)
+	}
+	return db.write(ctx, len(objects) > 1, func(ctx context.Context, c *conn) error {
+		return t.insertRows(ctx, c, rows)
+	})
+}
+
+// Update implements [storage.Store].
+func (db *DB) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
+	err = db.write(ctx, false, func(ctx context.Context, c *conn) (err error) {
+		before, after, err = db.update(ctx, c, u)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return before, after, nil
+}
+
+// Delete implements [storage.Store].
+func (db *DB) Delete(ctx context.Context, class *schema.Class, where query.Node) (out []*parse.Object, err error) {
+	err = db.write(ctx, false, func(ctx context.Context, c *conn) (err error) {
+		out, err = db.remove(ctx, c, class, where)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// found is an object and where it lies.
+type found struct {
+	rowid  int64
+	object *parse.Object
+}
+
+func (db *DB) find(ctx context.Context, c *conn, f *storage.Find) ([]*parse.Object, error) {
+	var out []*parse.Object
+	err := db.each(ctx, c, f, func(r found) { out = append(out, r.object) })
+	return out, err
+}
+
+// each calls row for the objects that f asks for, in order.
+func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, row func(found)) error {
+	if f.Limit == 0 {
+		return nil
+	}
+	t := db.tables.of(f.Class)
+	w := where{t: t, sql: make([]byte, 0, 256)}
+	w.add(t.selects + " WHERE ")
+	m, err := w.matcher(f.Where)
+	if err != nil {
+		return err
+	}
+	order, sorted := t.orderBy(f.Order)
+	if !sorted {
+		order = " ORDER BY rowid"
+	}
+	w.add(order)
+	skip, limit := f.Skip, f.Limit
+	if m == nil && sorted { // all is said in SQL
+		w.add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
+		skip, limit = 0, query.NoLimit
+	}
+	var list []found // rows yet to be sorted
+	err = c.query(ctx, string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+		x, err := t.decode(r)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case m != nil && !m.Match(x.object):
+		case !sorted:
+			list = append(list, x)
+		case skip > 0:
+			skip--
+		default:
+			row(x)
+			limit--
+		}
+		return limit != 0, nil
+	})
+	if err != nil || sorted {
+		return err
+	}
+	less := query.Less(f.Order)
+	slices.SortStableFunc(list, func(a, b found) int { return less(a.object, b.object) })
+	list = list[min(skip, len(list)):]
+	if limit >= 0 {
+		list = list[:min(limit, len(list))]
+	}
+	for _, x := range list {
+		row(x)
+	}
+	return nil
+}
+
+// matcher writes the condition n and returns what is left to test in Go, nil
+// if the SQL is exact.
+func (w *where) matcher(n query.Node) (*query.Matcher, error) {
+	if w.node(n) {
+		return nil, nil
+	}
+	return query.Compile(n)
+}
+
+func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.Node) (int64, error) {
+	t := db.tables.of(class)
+	w := where{t: t}
+	m, err := w.matcher(n)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	if m == nil {
+		err = c.query(ctx, "SELECT count(*) FROM "+t.sql+" WHERE "+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+			total, _ = r[0].(int64)
+			return false, nil
+		})
+		return total, err
+	}
+	err = c.query(ctx, t.selects+" WHERE "+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+		x, err := t.decode(r)
+		if err == nil && m.Match(x.object) {
+			total++
+		}
+		return true, err
+	})
+	return total, err
+}
+
+// decode reads a row of table.selects.
+func (t *table) decode(r []driver.Value) (found, error) {
+	rowid, _ := r[0].(int64)
+	id, _ := r[1].(string)
+	created, _ := r[2].(int64)
+	updated, _ := r[3].(int64)
+	doc, _ := r[6].(string)
+	m, err := parse.DecodeMap([]byte(doc), storedLimits)
+	if err != nil {
+		return found{}, fmt.Errorf("stored object %s of class %s: %w", id, t.class.Name, err)
+	}
+	o := &parse.Object{
+		ClassName: t.class.Name, ID: id,
+		CreatedAt: parse.Date(created), UpdatedAt: parse.Date(updated), Fields: *m,
+	}
+	if read, ok := r[4].(string); ok {
+		write, _ := r[5].(string)
+		o.ACL = parse.ACLFromSubjects(splitSubjects(read), splitSubjects(write))
+	}
+	return found{rowid, o}, nil
+}
+
+// date returns a time as stored; the zero Date stands for a missing one.
+func date(d parse.Date) driver.Value {
+	if d == 0 {
+		return nil
+	}
+	return int64(d)
+}
+
+// row returns the values for table.insert.
+func (t *table) row(o *parse.Object) []driver.Value {
+	row := make([]driver.Value, 0, 6+len(t.columns)+len(t.folded))
+	row = append(row, o.ID, date(o.CreatedAt), date(o.UpdatedAt), subjects(o.ACL, false), subjects(o.ACL, true),
+		string(o.AppendFields(make([]byte, 0, 512))))
+	for i := range t.columns {
+		row = append(row, t.columns[i].of(o))
+	}
+	for i := range t.folded {
+		row = append(row, foldedOf(o, t.folded[i].field))
+	}
+	return row
+}
+
+func (t *table) insertRows(ctx context.Context, c *conn, rows [][]driver.Value) error {
+	for _, r := range rows {
+		if _, err := c.exec(ctx, t.insert, r...); err != nil {
+			return t.duplicate(err)
+		}
+	}
+	return nil
+}
+
+func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, after *parse.Object, err error) {
+	t := db.tables.of(u.Class)
+	var hit found
+	err = db.each(ctx, c, &storage.Find{Class: u.Class, Where: u.Where, Limit: 1}, func(x found) { hit = x })
+	if err != nil {
+		return nil, nil, err
+	}
+	before = hit.object
+	if before == nil {
+		return nil, nil, storage.ErrNotFound
+	}
+	after = before.Clone()
+	if u.Ops != nil {
+		if err := parse.ApplyOps(after, u.Ops); err != nil {
+			return nil, nil, err
+		}
+	}
+	after.UpdatedAt = u.UpdatedAt
+	var sql strings.Builder
+	sql.WriteString("UPDATE " + t.sql + " SET " + colUpdated + " = ?, " + colDoc + " = ?")
+	args := []driver.Value{date(after.UpdatedAt), string(after.AppendFields(make([]byte, 0, 512)))}
+	set := func(col string, v driver.Value) {
+		sql.WriteString(", " + col + " = ?")
+		args = append(args, v)
+	}
+	if u.SetACL {
+		after.ACL = u.ACL.Clone()
+		set(colRead, subjects(after.ACL, false))
+		set(colWrite, subjects(after.ACL, true))
+	}
+	for i := range t.columns {
+		if v := t.columns[i].of(after); v != t.columns[i].of(before) {
+			set(t.columns[i].sql, v)
+		}
+	}
+	for i := range t.folded {
+		if v := foldedOf(after, t.folded[i].field); v != foldedOf(before, t.folded[i].field) {
+			set(t.folded[i].sql, v)
+		}
+	}
+	sql.WriteString(" WHERE rowid = ?")
+	args = append(args, hit.rowid)
+	if _, err := c.exec(ctx, sql.String(), args...); err != nil {
+		return nil, nil, t.duplicate(err)
+	}
+	return before, after, nil
+}
+
+func (db *DB) remove(ctx context.Context, c *conn, class *schema.Class, n query.Node) ([]*parse.Object, error) {
+	t := db.tables.of(class)
+	var out []*parse.Object
+	var ids parse.Array
+	err := db.each(ctx, c, &storage.Find{Class: class, Where: n, Limit: query.NoLimit}, func(x found) {
+		out = append(out, x.object)
+		ids = append(ids, float64(x.rowid))
+	})
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	if _, err := c.exec(ctx, "DELETE FROM "+t.sql+" WHERE rowid IN (SELECT value FROM json_each(?))",
+		string(parse.AppendJSON(nil, ids))); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// tx is the store inside a transaction. A mutex lets many goroutines use its
+// one connection.
+type tx struct {
+	db *DB
+	mu sync.Mutex // guards the use of c
+	c  *conn
+}
+
+var _ storage.Store = (*tx)(nil)
+
+// with runs fn; a failure undoes what fn wrote and leaves the transaction usable.
+func (x *tx) with(ctx context.Context, write bool, fn func(c *conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !write {
+		return fn(x.c)
+	}
+	if _, err := x.c.exec(ctx, "SAVEPOINT w"); err != nil {
+		return err
+	}
+	err := fn(x.c)
+	if err != nil {
+		if _, rerr := x.c.exec(context.WithoutCancel(ctx), "ROLLBACK TO w"); rerr != nil {
+			return errors.Join(err, rerr)
+		}
+	}
+	_, rerr := x.c.exec(context.WithoutCancel(ctx), "RELEASE w")
+	return errors.Join(err, rerr)
+}
+
+// Find implements [storage.Store].
+func (x *tx) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, err error) {
+	err = x.with(ctx, false, func(c *conn) error {
+		out, err = x.db.find(ctx, c, f)
+		return err
+	})
+	return out, err
+}
+
+// Count implements [storage.Store].
+func (x *tx) Count(ctx context.Context, class *schema.Class, where query.Node) (n int64, err error) {
+	err = x.with(ctx, false, func(c *conn) error {
+		n, err = x.db.count(ctx, c, class, where)
+		return err
+	})
+	return n, err
+}
+
+// Insert implements [storage.Store].
+func (x *tx) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
+	t := x.db.tables.of(class)
+	rows := make([][]driver.Value, len(objects))
+	for i, o := range objects {
+		rows[i] = t.row(o)
+	}
+	return x.with(ctx, true, func(c *conn) error { return t.insertRows(ctx, c, rows) })
+}
+
+// Update implements [storage.Store].
+func (x *tx) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
+	err = x.with(ctx, true, func(c *conn) error {
+		before, after, err = x.db.update(ctx, c, u)
+		return err
+	})
+	return before, after, err
+}
+
+// Delete implements [storage.Store].
+func (x *tx) Delete(ctx context.Context, class *schema.Class, where query.Node) (out []*parse.Object, err error) {
+	err = x.with(ctx, true, func(c *conn) error {
+		out, err = x.db.remove(ctx, c, class, where)
+		return err
+	})
+	return out, err
+}
+
+// Ping implements [storage.Store].
+func (x *tx) Ping(ctx context.Context) error { return ctx.Err() }
+
+// Close implements [storage.Store]: the transaction ends with its function.
+func (x *tx) Close() error { return nil }

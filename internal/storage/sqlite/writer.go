@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+)
+
+const (
+	// queueLength is how many writes may wait; further ones wait for room.
+	queueLength = 256
+	// groupSize is how many writes share one commit.
+	groupSize = 64
+)
+
+// errClosed is returned for writes after Close.
+var errClosed = errors.New("database is closed")
+
+// job is one write. run may be called again after a rollback, so it must set
+// its results anew each time.
+type job struct {
+	ctx context.Context //nolint:containedctx // a job lives shorter than the call that it belongs to
+	run func(ctx context.Context, c *conn) error
+	// many marks a job of several statements, which needs a savepoint to be
+	// undone without the rest of its group; a single statement undoes itself.
+	many bool
+	err  error
+	done chan struct{}
+}
+
+// write hands a job to the writer and waits for its commit. A job whose
+// context ends before its turn is dropped; once begun it is carried through,
+// and its true outcome is reported.
+func (db *DB) write(ctx context.Context, many bool, run func(ctx context.Context, c *conn) error) error {
+	j := &job{ctx: ctx, run: run, many: many, done: make(chan struct{})}
+	select {
+	case <-db.closing:
+		return errClosed
+	default:
+	}
+	select {
+	case db.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-db.closing:
+		return errClosed
+	}
+	select {
+	case <-j.done:
+		return j.err
+	case <-db.stopped:
+	}
+	select {
+	case <-j.done:
+		return j.err
+	default:
+		return errClosed
+	}
+}
+
+// writer is the one goroutine that writes. It gathers the writes that wait
+// into one transaction, so that they share one sync of the disk.
+func (db *DB) writer() {
+	defer close(db.stopped)
+	group := make([]*job, 0, groupSize)
+	for {
+		group = group[:0]
+		select {
+		case j := <-db.jobs:
+			group = append(group, j)
+		case <-db.closing:
+			// Those already queued are still carried out.
+			select {
+			case j := <-db.jobs:
+				group = append(group, j)
+			default:
+				return
+			}
+		}
+	gather:
+		for len(group) < groupSize {
+			select {
+			case j := <-db.jobs:
+				group = append(group, j)
+			default:
+				break gather
+			}
+		}
+		db.commit(group)
+		clear(group)
+	}
+}
+
+// commit carries out a group of writes in one transaction and answers them. A
+// failure of the database itself undoes the group; its other members are then
+// tried without the one that failed.
+func (db *DB) commit(group []*job) {
+	c := db.wconn
+	if db.shared != nil { // in memory there is one connection for all
+		c = <-db.shared.free
+		defer db.shared.put(c)
+	}
+	for len(group) > 0 {
+		ctx := context.WithoutCancel(group[0].ctx)
+		bad, err := db.attempt(ctx, c, group)
+		if err == nil {
+			for _, j := range group {
+				close(j.done)
+			}
+			return
+		}
+		if _, rerr := c.exec(ctx, "ROLLBACK"); rerr != nil {
+			db.log.Debug("roll back", "error", rerr)
+		}
+		if bad < 0 { // begin or commit failed: nobody's write is there
+			for _, j := range group {
+				j.err = err
+				close(j.done)
+			}
+			return
+		}
+		group[bad].err = err
+		close(group[bad].done)
+		group = append(group[:bad:bad], group[bad+1:]...)
+	}
+}
+
+// attempt runs a group up to its commit. An error concerns the job at index
+// bad, or the whole group if bad is negative; the transaction is then open.
+func (db *DB) attempt(ctx context.Context, c *conn, group []*job) (bad int, err error) {
+	if _, err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return -1, fmt.Errorf("begin: %w", err)
+	}
+	for i, j := range group {
+		if j.err = j.ctx.Err(); j.err != nil {
+			continue
+		}
+		save := j.many && len(group) > 1
+		if save {
+			if _, err := c.exec(ctx, "SAVEPOINT j"); err != nil {
+				return -1, fmt.Errorf("savepoint: %w", err)
+			}
+		}
+		j.err = j.run(context.WithoutCancel(j.ctx), c)
+		if j.err != nil && (!harmless(j.err) || j.many && !save) {
+			return i, j.err
+		}
+		if !save {
+			continue
+		}
+		if j.err != nil {
+			if _, err := c.exec(ctx, "ROLLBACK TO j"); err != nil {
+				return -1, fmt.Errorf("roll back to savepoint: %w", err)
+			}
+		}
+		if _, err := c.exec(ctx, "RELEASE j"); err != nil {
+			return -1, fmt.Errorf("release: %w", err)
+		}
+	}
+	if _, err := c.exec(ctx, "COMMIT"); err != nil {
+		return -1, fmt.Errorf("commit: %w", err)
+	}
+	return 0, nil
+}
+
+// harmless reports whether an error left the transaction intact: a duplicate,
+// a mistake of the client, but nothing that the database itself came up with.
+func harmless(err error) bool {
+	var se *sqlite.Error
+	return !errors.As(err, &se)
+}
+
+// isUnique reports whether err is the violation of a unique index.
+func isUnique(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) &&
+		(se.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || se.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// InTx implements [storage.Transactor]. It holds the only writer from
+// beginning to end.
+func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx storage.Store) error) error {
+	var panicked any
+	err := db.write(ctx, true, func(_ context.Context, c *conn) (err error) {
+		finished := false
+		defer func() {
+			if !finished { // the writer must outlive a panic of its guest
+				panicked = recover()
+				err = errPanicked
+			}
+		}()
+		// The caller's own context: fn may stop early, and is then rolled back.
+		err = fn(ctx, &tx{db: db, c: c})
+		finished = true
+		if err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errPanicked) {
+		panic(panicked)
+	}
+	return err
+}
+
+// errPanicked marks a transaction whose function panicked; InTx panics again.
+var errPanicked = errors.New("transaction panicked")
