@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxKeyLength         = 255
+	maxKeyLength         = 128
 	maxDescriptionLength = 1000
 )
 
