@@ -31,11 +31,12 @@ var typeNames = map[schema.Type]string{
 
 // typeText is the text of a field's type in _SCHEMA.
 func typeText(f *schema.Field) string {
-	switch f.Type { //nolint:exhaustive // the others are in the table
+	switch f.Type {
 	case schema.Pointer:
 		return "*" + f.TargetClass
 	case schema.Relation:
 		return "relation<" + f.TargetClass + ">"
+	default: // the others are in the table
 	}
 	return typeNames[f.Type]
 }

@@ -94,13 +94,13 @@ func value(typ bsoncore.Type, data []byte, depth int) (parse.Value, error) {
 	case bsoncore.TypeDouble:
 		return math.Float64frombits(binary.LittleEndian.Uint64(data)), nil
 	case bsoncore.TypeInt32:
-		return float64(int32(binary.LittleEndian.Uint32(data))), nil //nolint:gosec // the bits of a signed number
+		return float64(int32(binary.LittleEndian.Uint32(data))), nil
 	case bsoncore.TypeInt64:
-		return integer(int64(binary.LittleEndian.Uint64(data))), nil //nolint:gosec // the bits of a signed number
+		return integer(int64(binary.LittleEndian.Uint64(data))), nil
 	case bsoncore.TypeString, bsoncore.TypeSymbol:
 		return string(text(data)), nil
 	case bsoncore.TypeDateTime:
-		return parse.Date(int64(binary.LittleEndian.Uint64(data))), nil //nolint:gosec // the bits of a signed number
+		return parse.Date(int64(binary.LittleEndian.Uint64(data))), nil
 	case bsoncore.TypeBinary:
 		_, b, _, ok := bsoncore.ReadBinary(data)
 		if !ok {
@@ -127,8 +127,9 @@ func value(typ bsoncore.Type, data []byte, depth int) (parse.Value, error) {
 			return nil, err
 		}
 		return typedValue(m), nil
+	default:
+		return nil, fmt.Errorf("a BSON %s is no Parse value", typ)
 	}
-	return nil, fmt.Errorf("a BSON %s is no Parse value", typ)
 }
 
 func array(data []byte, depth int) (parse.Array, error) {
@@ -298,7 +299,7 @@ func fieldValue(typ schema.Type, el *element) (parse.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch typ { //nolint:exhaustive // the other types are stored as they are
+	switch typ {
 	case schema.GeoPoint:
 		if a, ok := v.(parse.Array); ok && len(a) == 2 {
 			lng, okLng := a[0].(float64)
@@ -326,6 +327,7 @@ func fieldValue(typ schema.Type, el *element) (parse.Value, error) {
 				return parse.Bytes(b), nil
 			}
 		}
+	default: // the other types are stored as they are
 	}
 	return v, nil
 }
@@ -435,7 +437,7 @@ func setField(o *parse.Object, class *schema.Class, el *element, auth **parse.Ma
 
 // pointerValue reads the text "Class$id" of a pointer field.
 func pointerValue(f *schema.Field, el *element) (parse.Value, error) {
-	switch el.typ { //nolint:exhaustive // anything else is malformed
+	switch el.typ {
 	case bsoncore.TypeNull:
 		return nil, nil
 	case bsoncore.TypeString:
@@ -452,6 +454,7 @@ func pointerValue(f *schema.Field, el *element) (parse.Value, error) {
 			}
 			return p, nil
 		}
+	default: // anything else is malformed
 	}
 	return nil, errors.New("not a pointer")
 }

@@ -212,6 +212,7 @@ func pointerStored(class *schema.Class, field string, v parse.Value) bool {
 		case parse.Pointer, *parse.Object:
 			return !strings.HasPrefix(field, "_")
 		}
+	default:
 	}
 	return false
 }

@@ -141,16 +141,17 @@ func (t target) present() cond {
 // short reports whether the type of a field has a stored form of its own, so
 // that no value of another type may be compared with what is stored.
 func short(t schema.Type) bool {
-	switch t { //nolint:exhaustive // the others are stored as they are
+	switch t {
 	case schema.Pointer, schema.GeoPoint, schema.File, schema.Bytes, schema.Polygon, schema.Relation:
 		return true
+	default: // the others are stored as they are
 	}
 	return false
 }
 
 func (w *walker) compare(n *query.Compare) cond {
 	t := w.resolve(n.Path)
-	switch n.Op { //nolint:exhaustive // the others belong to Member
+	switch n.Op {
 	case query.Eq:
 		return w.equal(t, n.Value)
 	case query.Ne:
@@ -163,6 +164,7 @@ func (w *walker) compare(n *query.Compare) cond {
 		return w.order(t, "$gt", n.Value)
 	case query.Gte:
 		return w.order(t, "$gte", n.Value)
+	default: // the others belong to Member
 	}
 	w.enc.fail(fmt.Errorf("operator %d in a comparison", n.Op))
 	return condNever
@@ -302,7 +304,7 @@ func plain(v parse.Value, deep bool) bool {
 
 func (w *walker) member(n *query.Member) cond {
 	t := w.resolve(n.Path)
-	switch n.Op { //nolint:exhaustive // the others belong to Compare
+	switch n.Op {
 	case query.In:
 		return w.in(t, n.Values)
 	case query.Nin:
@@ -319,6 +321,7 @@ func (w *walker) member(n *query.Member) cond {
 		c := isArray(t.key)
 		c.exact = false
 		return c
+	default: // the others belong to Compare
 	}
 	w.enc.fail(fmt.Errorf("operator %d with a list", n.Op))
 	return condNever
