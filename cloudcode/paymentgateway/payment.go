@@ -332,10 +332,10 @@ func (g *gateway) settle(ctx context.Context, master cloudcode.Client, id string
 
 // moveTraces gives the Transaction and TransactionHistory of a payment its new status.
 func moveTraces(ctx context.Context, c cloudcode.Client, payment *parse.Object, from, to string) error {
+	owner, _ := payment.Pointer(fieldUser)
+	where := query.AllOf(query.Equal(fieldUser, owner), query.Equal(fieldPayment, payment.Self()), query.Equal(fieldStatus, from))
 	for _, class := range [...]string{classTransaction, classHistory} {
-		traces, err := c.Find(ctx, class, query.Query{
-			Where: query.AllOf(query.Equal(fieldPayment, payment.Self()), query.Equal(fieldStatus, from)), Limit: query.NoLimit,
-		})
+		traces, err := c.Find(ctx, class, query.Query{Where: where, Limit: query.NoLimit})
 		if err != nil {
 			return err
 		}

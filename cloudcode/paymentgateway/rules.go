@@ -156,7 +156,8 @@ func checkStatus(r *cloudcode.SaveRequest) error {
 
 func guardServerFields(rule moneyRule, r *cloudcode.SaveRequest) error {
 	for _, field := range rule.server {
-		if writes(r, field) {
+		// Zero on create may be the schema's default.
+		if v, _ := r.Object.Get(field); writes(r, field) && !(r.IsNew() && parse.Equal(v, float64(0))) {
 			return cloudcode.Err(parse.OperationForbidden, "%s is written by the server only", field)
 		}
 	}

@@ -59,6 +59,7 @@ func TestCreateRules(t *testing.T) {
 		"card as method":         {"Payment", fields("payment_method", "4242424242424242"), false, 142},
 		"own transaction id":     {"Payment", fields("amount", 1.0, "transaction_id", "T-1"), false, 0},
 		"reserved id":            {"Payment", fields("amount", 1.0, "transaction_id", "pay_1"), false, 119},
+		"default of refund":      {"Payment", fields("amount", 1.0, "refunded_amount", 0.0), false, 0},
 		"forged refund":          {"Payment", fields("amount", 1.0, "refunded_amount", 1.0), false, 119},
 		"forged key":             {"Payment", fields("amount", 1.0, "idempotency_key", "k"), false, 119},
 		"joins another's charge": {"TransactionHistory", fields("amount", 1.0, "payment", parse.Pointer{ClassName: "Payment", ObjectID: "p"}), false, 119},
