@@ -88,8 +88,8 @@ func systemIndexes(class string) []Index {
 		return []Index{
 			on("username_1", "username", true, false),
 			on("email_1", "email", true, false),
-			on("case_insensitive_username", "username", false, true),
-			on("case_insensitive_email", "email", false, true),
+			on("case_insensitive_username", "username", true, true),
+			on("case_insensitive_email", "email", true, true),
 		}
 	case SessionClass:
 		return []Index{on("sessionToken_1", "sessionToken", true, false), on("user_1", "user", false, false)}

@@ -514,7 +514,8 @@ func (r *classReader) owner(m *parse.Map, c *Class) {
 	c.OwnerWriteRoles = r.names(m, keyOwnerWriteRoles)
 	v, given := m.Get(keyOwnerField)
 	if !given {
-		if len(c.OwnerRoles)+len(c.OwnerWriteRoles) > 0 {
+		// A user is the owner of itself.
+		if c.Name != UserClass && len(c.OwnerRoles)+len(c.OwnerWriteRoles) > 0 {
 			r.fail("", parse.InvalidJSON, "ownerRoles and ownerWriteRoles need an ownerField")
 		}
 		return
