@@ -202,7 +202,17 @@ func (r *userRule) password(ctx context.Context, w *objects.WriteState) error {
 
 // acl gives a user the right over himself (reference 03 §2, §4).
 func (r *userRule) acl(w *objects.WriteState, create bool) {
+	roles := len(w.Class.OwnerRoles)+len(w.Class.OwnerWriteRoles) > 0
 	switch {
+	case roles && !w.Principal.Bypass() && (create || w.SetACL), roles && create && !w.SetACL:
+		// The class says who besides the user may see him; clients cannot choose.
+		w.ACL, w.SetACL = parse.NewACL(parse.ACLEntry{Subject: w.ID, Read: true, Write: true}), true
+		for _, r := range w.Class.OwnerRoles {
+			w.ACL.Set(parse.RoleSubject(r), true, false)
+		}
+		for _, r := range w.Class.OwnerWriteRoles {
+			w.ACL.Set(parse.RoleSubject(r), true, true)
+		}
 	case create && !w.SetACL:
 		w.ACL, w.SetACL = parse.NewACL(), true
 		if !r.s.o.EnforcePrivateUsers {
