@@ -219,6 +219,9 @@ func pointerStored(class *schema.Class, field string, v parse.Value) bool {
 
 // field appends a top-level field of an object, under its stored key.
 func (e *encoder) field(dst []byte, class *schema.Class, field string, v parse.Value) []byte {
+	if v == nil && nullIsMissing(class, field) {
+		return dst
+	}
 	if pointerStored(class, field, v) {
 		key := e.key(prefixPointer + field)
 		switch v := v.(type) {

@@ -74,6 +74,24 @@ func fieldType(class *schema.Class, field string) schema.Type {
 	return 0
 }
 
+// nullIsMissing reports whether a null in the field is not stored: a sparse
+// unique index of MongoDB leaves out objects without the field, but not those
+// with a null in it, and two of these would be duplicates.
+func nullIsMissing(class *schema.Class, field string) bool {
+	for i := range class.Indexes {
+		idx := &class.Indexes[i]
+		if !idx.Unique || !idx.Sparse {
+			continue
+		}
+		for _, k := range idx.Keys {
+			if k.Field == field {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // target is the stored place of a path of a query.
 type target struct {
 	key string

@@ -380,6 +380,15 @@ func TestSchemaSteps(t *testing.T) {
 		t.Errorf("a default Date is stored as %s", got)
 	}
 
+	insert(t, s, def, object("n1", f("str", nil)))
+	insert(t, s, def, object("n2", f("str", "gone")))
+	_, after, err := s.Update(ctx, &storage.Update{Class: def, Where: query.ByID("n2"), UpdatedAt: 1, Ops: parse.NewMap(f("str", nil))})
+	if err != nil || after.Fields.Has("str") {
+		t.Errorf("a second null in a sparse unique index: %s, %v", text(after), err)
+	}
+	if gone, err := s.Delete(ctx, def, query.Equal("str", nil)); err != nil || len(gone) != 2 {
+		t.Errorf("%d objects without the field, %v", len(gone), err)
+	}
 	insert(t, s, def, object("a", f("str", "x"), f("ptr", parse.Pointer{ClassName: "Foo", ObjectID: "p"})))
 	err = s.Insert(ctx, def, []*parse.Object{object("b"), object("c", f("str", "x"))})
 	var dup *storage.DuplicateError

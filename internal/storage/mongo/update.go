@@ -75,6 +75,11 @@ func applied(u *storage.Update, before *parse.Object) (*parse.Object, error) {
 	if err := parse.ApplyOps(after, u.Ops); err != nil {
 		return nil, err
 	}
+	for path, v := range u.Ops.All() {
+		if v == nil && nullIsMissing(u.Class, path) {
+			after.Fields.Delete(path)
+		}
+	}
 	after.UpdatedAt = u.UpdatedAt
 	if u.SetACL {
 		after.ACL = u.ACL.Clone()
@@ -195,6 +200,10 @@ func directUpdate(u *storage.Update) (doc []byte, guards []cond, ok bool, err er
 // setWhole sets a field, and unsets the other key under which a field that the
 // schema does not know may be stored.
 func setWhole(e *encoder, dst []byte, unset *section, class *schema.Class, field string, v parse.Value) []byte {
+	if v == nil && nullIsMissing(class, field) {
+		unset.buf = unsetField(unset.buf, class, field)
+		return dst
+	}
 	if resolve(class, field).maybePointer {
 		other := prefixPointer + field
 		if pointerStored(class, field, v) {
