@@ -1,0 +1,414 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/livequery"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+	"github.com/pargo-baas/pargo/server/config"
+	"github.com/pargo-baas/pargo/server/rest"
+)
+
+// drainTimeout bounds how long a stopping server waits for its clients.
+const drainTimeout = 25 * time.Second
+
+// sessionCacheTTL is how long a resolved session is believed where other
+// servers write to the same database: that of Parse Server.
+const sessionCacheTTL = 5 * time.Second
+
+// Option changes how a server is built.
+type Option func(*settings)
+
+type settings struct {
+	cloud []func(*cloudcode.App)
+	log   *slog.Logger
+}
+
+// WithCloud adds cloud code: register is called once, before the first request.
+func WithCloud(register func(*cloudcode.App)) Option {
+	return func(s *settings) { s.cloud = append(s.cloud, register) }
+}
+
+// WithLogger sets the logger; the default writes to slog.Default.
+func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
+
+// Server is one pargo server. Make it with New, serve it with Run.
+type Server struct {
+	cfg      config.Config
+	log      *slog.Logger
+	store    storage.Store
+	registry *schema.Registry
+	hub      *livequery.Hub // nil without live queries
+	handler  http.Handler
+	listener net.Listener
+	http     *http.Server
+	// embedded: the database is this process's own. Nobody else changes it, and
+	// it has unique indexes without regard to case.
+	embedded bool
+	state    atomic.Pointer[string]
+}
+
+// States that /health reports.
+var (
+	stateStarting = "starting"
+	stateOK       = "ok"
+	stateStopping = "stopping"
+)
+
+// New opens the database, applies the schema and listens. The caller must call
+// Run, which also releases what New has opened. If New fails, nothing stays open.
+func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err error) {
+	var set settings
+	for _, o := range opts {
+		o(&set)
+	}
+	if set.log == nil {
+		set.log = slog.Default()
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.AppID == "" || cfg.MasterKey == "" {
+		return nil, errors.New("appId and masterKey must be set")
+	}
+	for _, w := range cfg.Warnings {
+		set.log.WarnContext(ctx, w)
+	}
+	s := &Server{cfg: cfg, log: set.log}
+	s.state.Store(&stateStarting)
+	var closers []func()
+	defer func() {
+		if err == nil {
+			return
+		}
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}()
+
+	// The port comes first: a second server on the same one fails before it
+	// touches the database.
+	var lc net.ListenConfig
+	s.listener, err = lc.Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	closers = append(closers, func() { _ = s.listener.Close() })
+
+	file, err := schemaFile(cfg.Schema)
+	if err != nil {
+		return nil, err
+	}
+	app, err := buildApp(cfg, file, set.cloud)
+	if err != nil {
+		return nil, err
+	}
+	app.SetLogger(set.log)
+	if s.store, err = openStore(ctx, cfg, set.log); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	closers = append(closers, func() { _ = s.store.Close() })
+	if db, err := cfg.Database(); err == nil && db.Kind == config.SQLite {
+		s.embedded = true
+	}
+	s.registry = schema.NewRegistry(s.store)
+	if err := s.applySchema(ctx, file); err != nil {
+		return nil, err
+	}
+	gate, err := newGate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.build(cfg, gate, app, file); err != nil {
+		return nil, err
+	}
+	s.state.Store(&stateOK)
+	return s, nil
+}
+
+// applySchema loads the stored classes and brings them up to the schema file.
+func (s *Server) applySchema(ctx context.Context, file *schema.Document) error {
+	if err := s.registry.Load(ctx); err != nil {
+		return fmt.Errorf("load schema: %w", err)
+	}
+	if file == nil {
+		return nil
+	}
+	_, err := s.registry.Apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
+		return schema.Diff(have, file.Classes)
+	})
+	if err != nil {
+		return fmt.Errorf("apply schema: %w", err)
+	}
+	return nil
+}
+
+// build makes the services and the handler.
+func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, file *schema.Document) error {
+	limits := query.Limits{}
+	pub := &publisher{}
+	objs := objects.New(s.store, s.registry, app, objects.Options{
+		Gate:                     gate,
+		Publisher:                pub,
+		ObjectIDSize:             cfg.ObjectIDSize,
+		DefaultLimit:             cfg.DefaultLimit,
+		MaxLimit:                 cfg.MaxLimit,
+		AllowClientClassCreation: cfg.AllowClientClassCreation,
+		AllowCustomObjectID:      cfg.AllowCustomObjectID,
+		QueryLimits:              limits,
+		Log:                      s.log,
+	})
+	sessionLength := time.Duration(cfg.SessionLength) * time.Second
+	if !cfg.ExpireInactiveSessions {
+		sessionLength = 0
+	}
+	cacheTTL := sessionCacheTTL
+	if s.embedded {
+		cacheTTL = 0
+	}
+	users := auth.New(objs, auth.Options{
+		SessionLength:                sessionLength,
+		PasswordCost:                 cfg.PasswordCost,
+		EnableAnonymous:              cfg.EnableAnonymousUsers,
+		EnforcePrivateUsers:          cfg.EnforcePrivateUsers,
+		RevokeSessionOnPasswordReset: cfg.RevokeSessionOnPasswordReset,
+		FoldedNames:                  s.embedded,
+		CacheTTL:                     cacheTTL,
+		Log:                          s.log,
+	})
+	// Caches are told of a change before live queries are, so that these
+	// judge by the rights in force.
+	pub.to = append(pub.to, users)
+	proxies, err := cfg.Proxies()
+	if err != nil {
+		return err
+	}
+	clientIP := clientIPFunc(proxies)
+	keys := rest.Keys{
+		AppID: cfg.AppID, Master: cfg.MasterKey, ReadOnlyMaster: cfg.ReadOnlyMasterKey, Maintenance: cfg.MaintenanceKey,
+	}
+	for _, k := range []string{cfg.ClientKey, cfg.JavaScriptKey, cfg.DotNetKey, cfg.RESTAPIKey} {
+		if k != "" {
+			keys.Client = append(keys.Client, k)
+		}
+	}
+	o := rest.Options{
+		Keys: keys, MountPath: cfg.MountPath, PublicURL: strings.TrimRight(cfg.PublicServerURL, "/"), ServerURL: cfg.ServerURL,
+		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, Sanitize: cfg.EnableSanitizedErrorResponse,
+		ClientIP: clientIP, State: func() string { return *s.state.Load() }, Limits: limits, Log: s.log,
+	}
+	for into, list := range map[*rest.IPList][]string{
+		&o.MasterIPs: cfg.MasterKeyIPs, &o.ReadOnlyIPs: cfg.ReadOnlyMasterKeyIPs, &o.MaintenanceIPs: cfg.MaintenanceKeyIPs,
+	} {
+		for _, e := range list {
+			r, err := config.ParseIPRange(e)
+			if err != nil {
+				return err
+			}
+			*into = append(*into, r)
+		}
+	}
+	if o.MaxBody, err = cfg.MaxBody(); err != nil {
+		return err
+	}
+	for _, re := range cfg.RouteAllowList {
+		compiled, err := regexp.Compile(re)
+		if err != nil {
+			return err
+		}
+		o.RouteAllowList = append(o.RouteAllowList, compiled)
+	}
+	api := rest.New(objs, users, o)
+	s.handler = api
+	if cfg.StartLiveQueryServer {
+		s.hub = livequery.NewHub(livequery.Options{
+			Classes: liveClasses(cfg, file), Schema: s.registry, Gate: gate, Auth: users,
+			AppID: cfg.AppID, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
+			KeyPairs: cfg.LiveQueryServerOptions.KeyPairs, QueueBytes: cfg.LiveQueryServerOptions.QueueBytes,
+			PingInterval: time.Duration(cfg.LiveQueryServerOptions.WebsocketTimeout) * time.Millisecond,
+			ClientIP:     clientIP, Log: s.log,
+		})
+		pub.to = append(pub.to, s.hub)
+		users.OnRevoke(s.hub.Revoke)
+		ws := s.hub.Handler()
+		s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if isUpgrade(r) {
+				ws.ServeHTTP(w, r)
+				return
+			}
+			api.ServeHTTP(w, r)
+		})
+	}
+	s.http = &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+func isUpgrade(r *http.Request) bool {
+	v := r.Header["Upgrade"]
+	return len(v) > 0 && strings.EqualFold(v[0], "websocket")
+}
+
+// publisher hands changes to all who want them, in order.
+type publisher struct{ to []objects.Publisher }
+
+func (p *publisher) Wants(class string) bool {
+	for _, t := range p.to {
+		if t.Wants(class) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *publisher) Publish(ctx context.Context, changes []parse.Change) {
+	for _, t := range p.to {
+		t.Publish(ctx, changes)
+	}
+}
+
+// liveClasses says which classes publish live-query events.
+func liveClasses(cfg config.Config, file *schema.Document) func(string) bool {
+	set := map[string]bool{}
+	for _, name := range cfg.LiveQuery.ClassNames {
+		set[name] = true
+	}
+	if len(set) == 0 && file != nil {
+		for _, c := range file.Classes {
+			set[c.Name] = true
+		}
+	}
+	return func(class string) bool { return set[class] }
+}
+
+// clientIPFunc finds the client's address: the peer's, or what trusted proxies
+// say in X-Forwarded-For, read from the right (the nearest hop) to the left.
+func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
+	trusted := func(ip string) bool {
+		if trust.All {
+			return true
+		}
+		a, err := netip.ParseAddr(ip)
+		if err != nil {
+			return false
+		}
+		for _, r := range trust.Ranges {
+			if r.Contains(a.Unmap()) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(r *http.Request) string {
+		ip := r.RemoteAddr
+		if i := strings.LastIndexByte(ip, ':'); i >= 0 {
+			ip = strings.Trim(ip[:i], "[]")
+		}
+		if !trust.All && len(trust.Ranges) == 0 {
+			return ip
+		}
+		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		for i := len(hops) - 1; i >= 0 && trusted(ip); i-- {
+			hop := strings.TrimSpace(hops[i])
+			if hop == "" {
+				break
+			}
+			ip = hop
+		}
+		return ip
+	}
+}
+
+// Handler returns the server's HTTP handler, for embedding into another one.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Addr returns the address on which the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL returns the URL of the API as reached from this machine, or the
+// configured serverURL.
+func (s *Server) URL() string {
+	if s.cfg.ServerURL != "" {
+		return s.cfg.ServerURL
+	}
+	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
+	host := s.cfg.Host
+	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
+		host = "localhost"
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: strings.TrimRight(s.cfg.MountPath, "/")}
+	return u.String()
+}
+
+// LiveQueryURL returns the websocket URL, or "" if live queries are off.
+func (s *Server) LiveQueryURL() string {
+	if s.hub == nil {
+		return ""
+	}
+	return "ws" + strings.TrimPrefix(s.URL(), "http")
+}
+
+// Classes returns the names of all classes in service, sorted.
+func (s *Server) Classes() []string {
+	var names []string
+	for _, c := range s.registry.Current().Classes() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Run serves until ctx ends, then drains: it stops accepting, lets requests
+// finish, closes websockets with a close frame and closes the database.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	var serveErr error
+	select {
+	case <-ctx.Done():
+	case serveErr = <-failed:
+	}
+	s.state.Store(&stateStopping)
+	// Draining outlives the context that asked for it.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	var errs []error
+	if serveErr != nil && !errors.Is(serveErr, http.ErrServerClosed) {
+		errs = append(errs, fmt.Errorf("serve: %w", serveErr))
+	}
+	if err := s.http.Shutdown(drain); err != nil {
+		errs = append(errs, fmt.Errorf("drain requests: %w", err), s.http.Close())
+	}
+	if s.hub != nil {
+		if err := s.hub.Close(drain); err != nil {
+			errs = append(errs, fmt.Errorf("close live queries: %w", err))
+		}
+	}
+	if err := s.store.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("close database: %w", err))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/cloudcode/paymentgateway"
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/mongo"
+	"github.com/pargo-baas/pargo/internal/storage/sqlite"
+	"github.com/pargo-baas/pargo/schema"
+	"github.com/pargo-baas/pargo/server/config"
+)
+
+// bundles are the cloud-code bundles that come with the binary.
+var bundles = map[string]func(*cloudcode.App){
+	"payment-gateway": func(app *cloudcode.App) { paymentgateway.Register(app, paymentgateway.Options{}) },
+}
+
+// schemaFile reads the option schema: a path, or the definitions themselves; nil without one.
+func schemaFile(raw json.RawMessage) (*schema.Document, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var path string
+	if json.Unmarshal(raw, &path) == nil {
+		return schema.LoadFile(path)
+	}
+	return schema.Parse("option schema", raw)
+}
+
+// buildApp registers the bundle that the options or the schema file name, and
+// the cloud code of the embedding program.
+func buildApp(cfg config.Config, file *schema.Document, more []func(*cloudcode.App)) (*cloudcode.App, error) {
+	app := cloudcode.New()
+	name := cfg.Cloud
+	if name == "" && file != nil {
+		name = file.Cloud
+	}
+	if name != "" {
+		register, ok := bundles[name]
+		if !ok {
+			return nil, fmt.Errorf("unknown cloud-code bundle %q: there is %s", name, strings.Join(slices.Sorted(maps.Keys(bundles)), ", "))
+		}
+		register(app)
+	}
+	for _, register := range more {
+		register(app)
+	}
+	return app, nil
+}
+
+// newGate reads the option protectedFields.
+func newGate(cfg config.Config) (*access.Gate, error) {
+	g := &access.Gate{OwnerExempt: cfg.ProtectedFieldsOwnerExempt}
+	if len(cfg.ProtectedFields) > 0 {
+		if err := json.Unmarshal(cfg.ProtectedFields, &g.Protected); err != nil {
+			return nil, fmt.Errorf("option protectedFields: must map classes to groups to lists of fields: %w", err)
+		}
+	}
+	return g, nil
+}
+
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (storage.Store, error) {
+	db, err := cfg.Database()
+	if err != nil {
+		return nil, err
+	}
+	if db.Kind == config.MongoDB {
+		return mongo.Open(ctx, mongo.Options{URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, Log: log})
+	}
+	if db.Location != "" {
+		if err := os.MkdirAll(filepath.Dir(db.Location), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return sqlite.Open(ctx, sqlite.Options{Path: db.Location, Durability: cfg.Durability, Log: log})
+}
