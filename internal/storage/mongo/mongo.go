@@ -124,7 +124,8 @@ const (
 	codeIndexKeySpecs     = 86
 	codeTooLarge          = 10334
 	codeTooLargeAfter     = 17419 // an update would make the document too large
-	codeDuplicate         = 11000
+	codeRegex             = 51091
+	codeRegexOptions      = 51108
 )
 
 // objectTooLarge is Parse's code for an object beyond the limit of the database.
@@ -152,6 +153,8 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return duplicate(class, err)
 	case hasCode(err, codeTooLarge, codeTooLargeAfter), errors.Is(err, driver.ErrDocumentTooLarge):
 		return &parse.Error{Code: objectTooLarge, Message: "The object is larger than the database allows.", Err: err}
+	case hasCode(err, codeRegex, codeRegexOptions):
+		return &parse.Error{Code: parse.InvalidQuery, Message: "Bad $regex value.", Err: err}
 	case hasCode(err, codeOverflow):
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
 	}

@@ -106,6 +106,11 @@ func TestErrors(t *testing.T) {
 	if !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("guarded update of nothing: %v", err)
 	}
+	insert(t, s, c, object("r", f("str", "a")))
+	_, err = s.Find(t.Context(), &storage.Find{Class: c, Where: &query.Regex{Path: "str", Pattern: "("}, Limit: 1})
+	if parse.CodeOf(err) != parse.InvalidQuery {
+		t.Errorf("bad pattern: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, err := range map[string]error{
