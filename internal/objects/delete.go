@@ -55,6 +55,8 @@ func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id str
 		return nil
 	}
 	if s.tx == nil {
+		ctx, cancel := committedContext(ctx)
+		defer cancel()
 		return after(ctx, s)
 	}
 	s.tx.after = append(s.tx.after, func(ctx context.Context) {

@@ -78,6 +78,11 @@ func (wr *writing) finish(ctx context.Context, saved *Saved, ch parse.Change) er
 		}
 		return nil
 	}
+	if _, own := s.rules[wr.Class.Name]; !own && !s.app.HasAfterSave(wr.Class.Name) {
+		return nil
+	}
+	ctx, cancel := committedContext(ctx)
+	defer cancel()
 	return wr.after(ctx, s, saved)
 }
 

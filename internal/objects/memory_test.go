@@ -232,11 +232,19 @@ type fixture struct {
 
 func setup(tb testing.TB, o objects.Options, tx bool, classes ...*schema.Class) *fixture {
 	tb.Helper()
-	f := &fixture{mem: newMemory(), app: cloudcode.New(), heard: &heard{}}
-	var store storage.Store = f.mem
+	mem := newMemory()
+	var store storage.Store = mem
 	if tx {
-		store = transactional{f.mem}
+		store = transactional{mem}
 	}
+	f := setupOn(tb, store, o, classes...)
+	f.mem = mem
+	return f
+}
+
+func setupOn(tb testing.TB, store storage.Store, o objects.Options, classes ...*schema.Class) *fixture {
+	tb.Helper()
+	f := &fixture{app: cloudcode.New(), heard: &heard{}}
 	reg := schema.NewRegistry(store)
 	if err := reg.Load(tb.Context()); err != nil {
 		tb.Fatal(err)

@@ -19,6 +19,15 @@ const schemaRounds = 100
 // undoTimeout bounds the undoing of writes on a store without transactions.
 const undoTimeout = 10 * time.Second
 
+// afterTimeout bounds what comes after a commit.
+const afterTimeout = 30 * time.Second
+
+// committedContext is the context of what follows a commit: it is done even if
+// the client has gone meanwhile.
+func committedContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), afterTimeout)
+}
+
 // txState gathers what has to wait for the commit.
 type txState struct {
 	changes []parse.Change
@@ -72,6 +81,8 @@ func (s *Service) InTx(ctx context.Context, fn func(ctx context.Context, tx *Ser
 			return err
 		}
 		s.publish(ctx, st.changes)
+		ctx, cancel := committedContext(ctx)
+		defer cancel()
 		for _, f := range st.after {
 			f(ctx)
 		}
