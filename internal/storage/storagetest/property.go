@@ -1,0 +1,299 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Small sets of values, so that queries meet objects.
+var (
+	texts    = []string{"", "a", "A", "ab", "b", "a|b", "ä", "x\"y", "100%"}
+	numbers  = []parse.Value{0.0, 1.0, -1.0, 1.5, 2.0, 1e300, parse.Int(1<<53 + 1)}
+	subjects = []string{"*", "u1", "u2", "role:a"}
+	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g"}
+	paths    = append([]string{"objectId", "createdAt", "o.k", "o.m.k", "a.0", "missing"}, fields...)
+)
+
+func scalar() *rapid.Generator[parse.Value] {
+	return rapid.Custom(func(t *rapid.T) parse.Value {
+		switch rapid.IntRange(0, 5).Draw(t, "kind") {
+		case 0:
+			return rapid.SampledFrom(texts).Draw(t, "text")
+		case 1:
+			return rapid.SampledFrom(numbers).Draw(t, "number")
+		case 2:
+			return rapid.Bool().Draw(t, "flag")
+		case 3:
+			return parse.Date(rapid.Int64Range(1, 3).Draw(t, "date"))
+		case 4:
+			return pointer(t)
+		}
+		return nil
+	})
+}
+
+func pointer(t *rapid.T) parse.Value {
+	return parse.Pointer{ClassName: "Other", ObjectID: rapid.SampledFrom([]string{"p1", "p2"}).Draw(t, "pointer")}
+}
+
+// value draws a value that the field's type allows, at times null.
+func value(t *rapid.T, field string) parse.Value {
+	if rapid.IntRange(0, 7).Draw(t, "null") == 0 {
+		return nil
+	}
+	switch field {
+	case "s", "t":
+		return rapid.SampledFrom(texts).Draw(t, field)
+	case "n":
+		return rapid.SampledFrom(numbers).Draw(t, field)
+	case "b":
+		return rapid.Bool().Draw(t, field)
+	case "d":
+		return parse.Date(rapid.Int64Range(1, 3).Draw(t, field))
+	case "p":
+		return pointer(t)
+	case "g":
+		return parse.GeoPoint{Latitude: 1, Longitude: float64(rapid.IntRange(0, 1).Draw(t, field))}
+	case "a":
+		a := parse.Array(rapid.SliceOfN(scalar(), 0, 3).Draw(t, field))
+		if rapid.IntRange(0, 3).Draw(t, "nested") == 0 {
+			a = append(a, parse.NewMap(parse.MapField{Key: "k", Value: scalar().Draw(t, "k")}))
+		}
+		return a
+	}
+	inner := parse.NewMap(parse.MapField{Key: "k", Value: scalar().Draw(t, "o.m.k")})
+	return parse.NewMap(parse.MapField{Key: "k", Value: scalar().Draw(t, "o.k")}, parse.MapField{Key: "m", Value: inner})
+}
+
+func drawACL(t *rapid.T) *parse.ACL {
+	if rapid.Bool().Draw(t, "public") {
+		return nil
+	}
+	acl := parse.NewACL()
+	for _, s := range rapid.SliceOfNDistinct(rapid.SampledFrom(subjects), 0, 2, rapid.ID).Draw(t, "acl") {
+		acl.Set(s, true, rapid.Bool().Draw(t, "write"))
+	}
+	return acl
+}
+
+func drawObject(t *rapid.T, class, id string) *parse.Object {
+	o := &parse.Object{ClassName: class, ID: id, CreatedAt: parse.Date(rapid.Int64Range(1, 3).Draw(t, "created")), UpdatedAt: 1}
+	for _, f := range fields {
+		if rapid.Bool().Draw(t, "has "+f) {
+			o.Set(f, value(t, f))
+		}
+	}
+	o.ACL = drawACL(t)
+	return o
+}
+
+// node draws a query tree of at most the given depth.
+func node(t *rapid.T, depth int) query.Node {
+	path := query.Path(rapid.SampledFrom(paths).Draw(t, "path"))
+	kind := rapid.IntRange(0, 10).Draw(t, "node")
+	if depth == 0 {
+		kind = min(kind, 7)
+	}
+	operand := func() parse.Value {
+		root := path.Root()
+		if !path.Dotted() && slices.Contains(fields, root) && rapid.IntRange(0, 2).Draw(t, "fits") > 0 {
+			return value(t, root)
+		}
+		return scalar().Draw(t, "operand")
+	}
+	switch kind {
+	case 0, 1, 2, 3:
+		op := rapid.SampledFrom([]query.Op{query.Eq, query.Eq, query.Ne, query.Lt, query.Lte, query.Gt, query.Gte}).Draw(t, "op")
+		return &query.Compare{Path: path, Op: op, Value: operand()}
+	case 4, 5:
+		m := &query.Member{Path: path, Op: rapid.SampledFrom([]query.Op{query.In, query.Nin, query.All, query.ContainedBy}).Draw(t, "op")}
+		for range rapid.IntRange(0, 10).Draw(t, "values") {
+			m.Values = append(m.Values, operand())
+		}
+		return m
+	case 6:
+		return &query.Exists{Path: path, Want: rapid.Bool().Draw(t, "want")}
+	case 7:
+		if rapid.Bool().Draw(t, "permission") {
+			return &query.Permission{Write: rapid.Bool().Draw(t, "write"), Subjects: subjects[:rapid.IntRange(1, 4).Draw(t, "subjects")]}
+		}
+		pattern := rapid.SampledFrom([]string{"^a", "^ab?", `^\Qa|b\E`, "b$", "A", "^a|b", "^", "^a{2}", "^(a|A)"}).Draw(t, "pattern")
+		return &query.Regex{Path: path, Pattern: pattern, Options: rapid.SampledFrom([]string{"", "i"}).Draw(t, "options")}
+	}
+	nodes := make([]query.Node, rapid.IntRange(1, 3).Draw(t, "branches"))
+	for i := range nodes {
+		nodes[i] = node(t, depth-1)
+	}
+	switch kind {
+	case 8:
+		return &query.And{Nodes: nodes}
+	case 9:
+		return &query.Or{Nodes: nodes}
+	}
+	return &query.Nor{Nodes: nodes}
+}
+
+// update draws operations that suit the types of the fields.
+func update(t *rapid.T) *parse.Map {
+	ops := &parse.Map{}
+	for range rapid.IntRange(0, 3).Draw(t, "ops") {
+		f := rapid.SampledFrom(fields).Draw(t, "field")
+		list := func() parse.Array { return rapid.SliceOfN(scalar(), 1, 2).Draw(t, "objects") }
+		switch kind := rapid.IntRange(0, 4).Draw(t, "op"); {
+		case kind == 0:
+			ops.Set(f, parse.Delete{})
+		case kind == 1 && f == "n":
+			ops.Set(f, parse.Increment{Amount: 1})
+		case kind == 1 && f == "a":
+			ops.Set(f, parse.Add{Objects: list()})
+		case kind == 2 && f == "a":
+			ops.Set(f, parse.AddUnique{Objects: list()})
+		case kind == 3 && f == "a":
+			ops.Set(f, parse.Remove{Objects: list()})
+		default:
+			ops.Set(f, value(t, f))
+		}
+	}
+	return ops
+}
+
+// RunProperty compares a store with the model on random objects, queries and
+// sequences of writes.
+func RunProperty(t *testing.T, open func(t *testing.T) storage.Store) {
+	t.Helper()
+	s := storage.Checked(open(t))
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		p := pair{got: s, want: NewModel(), class: NewClass(fmt.Sprintf("Random%d", round), schema.Index{
+			Name: "s_1", Keys: []schema.IndexKey{{Field: "s"}},
+		}, schema.Index{
+			Name: "t_1", Keys: []schema.IndexKey{{Field: "t"}}, Unique: true, Sparse: true,
+		})}
+		create(t, s, p.class)
+		defer func() {
+			_ = s.ApplySchema(t.Context(), []schema.Step{{Kind: schema.DropClass, Class: p.class.Name}})
+		}()
+		for i := range rapid.IntRange(1, 12).Draw(rt, "objects") {
+			p.insert(t, rt, drawObject(rt, p.class.Name, fmt.Sprintf("o%d", i)))
+		}
+		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
+			switch rapid.IntRange(0, 5).Draw(rt, "step") {
+			case 0:
+				p.update(t, rt)
+			case 1:
+				p.remove(t, rt)
+			default:
+				p.find(t, rt)
+			}
+		}
+		p.compare(t, rt, &storage.Find{Class: p.class, Limit: query.NoLimit})
+	})
+}
+
+// pair is a store and the model of it.
+type pair struct {
+	got, want storage.Store
+	class     *schema.Class
+}
+
+// same reports a difference in the kind of two errors.
+func same(rt *rapid.T, what string, got, want error) {
+	var a, b *storage.DuplicateError
+	if (got == nil) != (want == nil) || errors.As(got, &a) != errors.As(want, &b) || a != nil && a.Index != b.Index ||
+		errors.Is(got, storage.ErrNotFound) != errors.Is(want, storage.ErrNotFound) {
+		rt.Fatalf("%s: error %v, model %v", what, got, want)
+	}
+}
+
+func (p *pair) insert(t *testing.T, rt *rapid.T, o *parse.Object) {
+	same(rt, "insert", p.got.Insert(t.Context(), p.class, []*parse.Object{o}), p.want.Insert(t.Context(), p.class, []*parse.Object{o}))
+}
+
+func (p *pair) update(t *testing.T, rt *rapid.T) {
+	id := fmt.Sprintf("o%d", rapid.IntRange(0, 11).Draw(rt, "id"))
+	u := &storage.Update{
+		Class: p.class, Where: query.AllOf(query.ByID(id), node(rt, 0)), Ops: update(rt), UpdatedAt: 2,
+		SetACL: rapid.Bool().Draw(rt, "set acl"),
+	}
+	if u.SetACL {
+		u.ACL = drawACL(rt)
+	}
+	before, after, err := p.got.Update(t.Context(), u)
+	wantBefore, wantAfter, wantErr := p.want.Update(t.Context(), u)
+	same(rt, "update", err, wantErr)
+	if diff := cmp.Diff([]string{text(wantBefore), text(wantAfter)}, []string{text(before), text(after)}); diff != "" {
+		rt.Fatalf("update %s where %s (-model +store):\n%s", parse.AppendJSON(nil, id), query.Canonical(u.Where), diff)
+	}
+}
+
+func (p *pair) remove(t *testing.T, rt *rapid.T) {
+	n := query.AllOf(node(rt, 1), node(rt, 0))
+	got, err := p.got.Delete(t.Context(), p.class, n)
+	want, wantErr := p.want.Delete(t.Context(), p.class, n)
+	same(rt, "delete", err, wantErr)
+	p.objects(rt, n, got, want)
+}
+
+func (p *pair) find(t *testing.T, rt *rapid.T) {
+	f := &storage.Find{Class: p.class, Where: node(rt, 2), Limit: query.NoLimit}
+	if rapid.Bool().Draw(rt, "ordered") {
+		for range rapid.IntRange(0, 2).Draw(rt, "sorts") {
+			f.Order = append(f.Order, query.Sort{Path: query.Path(rapid.SampledFrom(fields).Draw(rt, "sort")), Desc: rapid.Bool().Draw(rt, "desc")})
+		}
+		f.Order = append(f.Order, query.Sort{Path: parse.KeyObjectID})
+		f.Skip = rapid.IntRange(0, 3).Draw(rt, "skip")
+		f.Limit = rapid.IntRange(-1, 5).Draw(rt, "limit")
+	}
+	p.compare(t, rt, f)
+}
+
+func (p *pair) compare(t *testing.T, rt *rapid.T, f *storage.Find) {
+	got, err := p.got.Find(t.Context(), f)
+	want, wantErr := p.want.Find(t.Context(), f)
+	same(rt, "find", err, wantErr)
+	if f.Order != nil {
+		if diff := cmp.Diff(ids(want), ids(got)); diff != "" {
+			rt.Fatalf("order %v of %v (-model +store):\n%s", f.Order, f.Where, diff)
+		}
+	}
+	p.objects(rt, f.Where, got, want)
+	n, err := p.got.Count(t.Context(), p.class, f.Where)
+	wantN, wantErr := p.want.Count(t.Context(), p.class, f.Where)
+	same(rt, "count", err, wantErr)
+	if n != wantN {
+		rt.Fatalf("count is %d, model %d", n, wantN)
+	}
+}
+
+// objects compares two answers without regard to order.
+func (p *pair) objects(rt *rapid.T, n query.Node, got, want []*parse.Object) {
+	all := func(list []*parse.Object) []string {
+		out := make([]string, len(list))
+		for i, o := range list {
+			out[i] = text(o)
+		}
+		slices.Sort(out)
+		return out
+	}
+	if diff := cmp.Diff(all(want), all(got)); diff != "" {
+		rt.Fatalf("where %s (-model +store):\n%s", canonical(n), diff)
+	}
+}
+
+func canonical(n query.Node) string {
+	if n == nil {
+		return "everything"
+	}
+	return query.Canonical(n)
+}
