@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -82,13 +83,20 @@ func (db *DB) writer() {
 				return
 			}
 		}
+		yielded := false
 	gather:
 		for len(group) < groupSize {
 			select {
 			case j := <-db.jobs:
 				group = append(group, j)
 			default:
-				break gather
+				if yielded {
+					break gather
+				}
+				// Those answered by the last commit are about to write again:
+				// let them, before a sync is spent on a single write.
+				yielded = true
+				runtime.Gosched()
 			}
 		}
 		db.commit(group)
