@@ -320,52 +320,63 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-func benchFixture(b *testing.B) (*fixture, []string) {
-	b.Helper()
-	cat := def("Cat", field("name", schema.String))
-	f := setup(b, objects.Options{}, false, gameClass(), cat)
-	var list []string
-	for i := range 100 {
-		c := f.create(b, master, "Cat", `{"name":"c`+strconv.Itoa(i)+`"}`).Object.ID
-		text := `{"name":"a","score":` + strconv.Itoa(i) + `,"cat":` + catPointer(c) + `,"ACL":{"u":{"read":true,"write":true}}}`
-		list = append(list, f.create(b, user("u"), "Game", text).Object.ID)
+// stores are what the benchmarks run on.
+func stores(b *testing.B, run func(b *testing.B, f *fixture, list []string)) {
+	classes := []*schema.Class{gameClass(), def("Cat", field("name", schema.String))}
+	for name, open := range map[string]func(b *testing.B) *fixture{
+		"memory": func(b *testing.B) *fixture { return setup(b, objects.Options{}, false, classes...) },
+		"sqlite": func(b *testing.B) *fixture { return onSQLite(b, classes...) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			f := open(b)
+			var list []string
+			for i := range 100 {
+				c := f.create(b, master, "Cat", `{"name":"c`+strconv.Itoa(i)+`"}`).Object.ID
+				text := `{"name":"a","score":` + strconv.Itoa(i) + `,"cat":` + catPointer(c) + `,"ACL":{"u":{"read":true,"write":true}}}`
+				list = append(list, f.create(b, user("u"), "Game", text).Object.ID)
+			}
+			b.ReportAllocs()
+			run(b, f, list)
+		})
 	}
-	return f, list
 }
 
 func BenchmarkCreate(b *testing.B) {
-	f, _ := benchFixture(b)
-	w := &objects.Write{Class: "Game", Body: body(b, `{"name":"a","score":1,"tags":["x","y"]}`)}
-	p := user("u")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := f.Create(b.Context(), p, w); err != nil {
-			b.Fatal(err)
+	stores(b, func(b *testing.B, f *fixture, _ []string) {
+		w := &objects.Write{Class: "Game", Body: body(b, `{"name":"a","score":1,"tags":["x","y"]}`)}
+		p := user("u")
+		for b.Loop() {
+			if _, err := f.Create(b.Context(), p, w); err != nil {
+				b.Fatal(err)
+			}
+			f.heard.changes = nil
+			if f.mem != nil {
+				f.mem.classes["Game"] = f.mem.classes["Game"][:100]
+			}
 		}
-		f.mem.classes["Game"], f.heard.changes = f.mem.classes["Game"][:100], nil
-	}
+	})
 }
 
 func BenchmarkGet(b *testing.B) {
-	f, list := benchFixture(b)
-	p := user("u")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := f.Get(b.Context(), p, "Game", list[0], nil); err != nil {
-			b.Fatal(err)
+	stores(b, func(b *testing.B, f *fixture, list []string) {
+		p := user("u")
+		for b.Loop() {
+			if _, err := f.Get(b.Context(), p, "Game", list[0], nil); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
 }
 
 func BenchmarkFind100Include(b *testing.B) {
-	f, _ := benchFixture(b)
-	p := user("u")
-	q := &query.Query{Limit: 100, Include: []string{"cat"}}
-	b.ReportAllocs()
-	for b.Loop() {
-		found, err := f.Find(b.Context(), p, "Game", q)
-		if err != nil || len(found.Objects) != 100 {
-			b.Fatal(err)
+	stores(b, func(b *testing.B, f *fixture, _ []string) {
+		p := user("u")
+		q := &query.Query{Limit: 100, Include: []string{"cat"}}
+		for b.Loop() {
+			found, err := f.Find(b.Context(), p, "Game", q)
+			if err != nil || len(found.Objects) != 100 {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
 }

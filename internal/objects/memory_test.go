@@ -215,10 +215,15 @@ func (m transactional) InTx(ctx context.Context, fn func(context.Context, storag
 }
 
 // heard is a Publisher that remembers.
-type heard struct{ changes []parse.Change }
+type heard struct {
+	mu      sync.Mutex
+	changes []parse.Change
+}
 
 func (*heard) Wants(class string) bool { return class != "Deaf" }
 func (h *heard) Publish(_ context.Context, changes []parse.Change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.changes = append(h.changes, changes...)
 }
 

@@ -12,9 +12,10 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
-func onSQLite(tb testing.TB) *fixture {
+func onSQLite(tb testing.TB, classes ...*schema.Class) *fixture {
 	tb.Helper()
 	db, err := sqlite.Open(tb.Context(), sqlite.Options{Path: filepath.Join(tb.TempDir(), "objects.db"), Durability: "normal"})
 	if err != nil {
@@ -25,12 +26,12 @@ func onSQLite(tb testing.TB) *fixture {
 			tb.Error(err)
 		}
 	})
-	return setupOn(tb, db, objects.Options{}, gameClass(), ownedClass())
+	return setupOn(tb, db, objects.Options{}, classes...)
 }
 
 // TestSQLite goes the whole way on the real store.
 func TestSQLite(t *testing.T) {
-	f := onSQLite(t)
+	f := onSQLite(t, gameClass(), ownedClass())
 	id := f.create(t, user("u"), "Pay", `{"n":1,"fresh":"x"}`).Object.ID
 	saved, err := f.update(t, user("u"), "Pay", id, `{"n":{"__op":"Increment","amount":2}}`)
 	if err != nil || response(saved) != `{"n":3}` {
@@ -69,7 +70,7 @@ func TestSQLite(t *testing.T) {
 
 // TestHookedUpdatesDoNotLoseEachOther races read-modify-write hooks.
 func TestHookedUpdatesDoNotLoseEachOther(t *testing.T) {
-	f := onSQLite(t)
+	f := onSQLite(t, gameClass(), ownedClass())
 	f.app.BeforeSave("Game", func(_ context.Context, r *cloudcode.SaveRequest) error {
 		if r.Original != nil {
 			n, _ := r.Original.Number("score")
