@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -20,8 +21,8 @@ const batchSize = 1000
 // Find implements storage.Store.
 //
 // MongoDB sorts values of different types as numbers, strings, objects,
-// arrays, booleans, Dates, and arrays by their least (or greatest) element;
-// within one type the order is that of package query.
+// arrays, booleans, Dates; within one type the order is that of package query.
+// Fields whose values have no order there (arrays, pointers) are sorted here.
 func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error) {
 	flt, err := newFilter(f.Class, f.Where)
 	if err != nil {
@@ -31,6 +32,22 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 		return nil, nil
 	}
 	opts := options.Find().SetBatchSize(batchSize)
+	if sortedHere(f.Class, f.Order) {
+		var out []*parse.Object
+		err := d.each(ctx, f.Class, flt, opts, func(o *parse.Object) bool {
+			out = append(out, o)
+			return true
+		})
+		if err != nil {
+			return nil, d.failure(ctx, "find", f.Class.Name, err)
+		}
+		slices.SortStableFunc(out, query.Less(f.Order))
+		out = out[min(max(f.Skip, 0), len(out)):]
+		if f.Limit > 0 {
+			out = out[:min(f.Limit, len(out))]
+		}
+		return out, nil
+	}
 	if len(f.Order) > 0 {
 		opts.SetSort(sortDocument(f.Class, f.Order))
 	}
@@ -112,6 +129,18 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (
 		return true
 	})
 	return n, d.failure(ctx, "count", class.Name, err)
+}
+
+// sortedHere reports whether an order has a field whose values MongoDB orders
+// and package query does not.
+func sortedHere(class *schema.Class, order []query.Sort) bool {
+	for _, s := range order {
+		t := resolve(class, string(s.Path))
+		if !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
+			return true
+		}
+	}
+	return false
 }
 
 // sortDocument returns the order for the database. Keys that it cannot sort by
