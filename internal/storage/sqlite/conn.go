@@ -182,7 +182,8 @@ func (c *conn) queryString(ctx context.Context, sql string, args ...driver.Value
 // pool is the connections that read. A reader takes one and puts it back.
 type pool struct{ free chan *conn }
 
-func (p *pool) take(ctx context.Context) (*conn, error) {
+// take waits for a free connection, the end of ctx or of the database.
+func (p *pool) take(ctx context.Context, closing <-chan struct{}) (*conn, error) {
 	select {
 	case c := <-p.free:
 		return c, nil
@@ -193,6 +194,8 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 		return c, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-closing:
+		return nil, errClosed
 	}
 }
 

@@ -260,8 +260,11 @@ func hasFolded(ctx context.Context, c *conn, class, field string) (bool, error) 
 func ensureFolded(ctx context.Context, c *conn, t *table) error {
 	for _, col := range t.folded {
 		there, err := hasFolded(ctx, c, t.class.Name, col.field)
-		if err != nil || there {
+		if err != nil {
 			return err
+		}
+		if there {
+			continue
 		}
 		if _, err := c.exec(ctx, "ALTER TABLE "+t.sql+" ADD COLUMN "+col.sql+" TEXT"); err != nil {
 			return err

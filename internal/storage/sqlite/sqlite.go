@@ -258,7 +258,7 @@ func (db *DB) read(ctx context.Context, fn func(c *conn) error) error {
 		return errClosed
 	default:
 	}
-	c, err := db.readers.take(ctx)
+	c, err := db.readers.take(ctx, db.closing)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var errClosed = errors.New("database is closed")
 // job is one write. run may be called again after a rollback, so it must set
 // its results anew each time.
 type job struct {
-	ctx context.Context //nolint:containedctx // a job lives shorter than the call that it belongs to
+	ctx context.Context // of the call that waits for the job
 	run func(ctx context.Context, c *conn) error
 	// many marks a job of several statements, which needs a savepoint to be
 	// undone without the rest of its group; a single statement undoes itself.

@@ -1,0 +1,78 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlite"
+	"github.com/pargo-baas/pargo/internal/storage/storagetest"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+func TestUniqueIndexes(t *testing.T) {
+	on := func(name string, ix schema.Index, keys ...string) schema.Index {
+		ix.Name = name
+		ix.Unique = true
+		for _, k := range keys {
+			ix.Keys = append(ix.Keys, schema.IndexKey{Field: k})
+		}
+		return ix
+	}
+	object := func(id string, fields ...parse.MapField) *parse.Object {
+		return &parse.Object{ClassName: "Thing", ID: id, CreatedAt: 1, UpdatedAt: 1, Fields: *parse.NewMap(fields...)}
+	}
+	str := func(key, s string) parse.MapField { return parse.MapField{Key: key, Value: s} }
+	nested := func(s string) parse.MapField { return parse.MapField{Key: "o", Value: parse.NewMap(str("k", s))} }
+	for name, tc := range map[string]struct {
+		index schema.Index
+		a, b  []parse.MapField
+		dup   bool
+	}{
+		"folded":              {on("ci", schema.Index{Sparse: true, CaseInsensitive: true}, "s"), []parse.MapField{str("s", "Äx")}, []parse.MapField{str("s", "äX")}, true},
+		"folded, different":   {on("ci", schema.Index{Sparse: true, CaseInsensitive: true}, "s"), []parse.MapField{str("s", "a")}, []parse.MapField{str("s", "b")}, false},
+		"missing, sparse":     {on("x", schema.Index{Sparse: true}, "s"), nil, nil, false},
+		"missing, not sparse": {on("x", schema.Index{}, "s"), nil, nil, true},
+		"half missing":        {on("x", schema.Index{}, "s", "t"), []parse.MapField{str("s", "a")}, []parse.MapField{str("s", "a")}, true},
+		"half different":      {on("x", schema.Index{}, "s", "t"), []parse.MapField{str("s", "a")}, []parse.MapField{str("s", "b")}, false},
+		"nested":              {on("x", schema.Index{Sparse: true}, "o.k"), []parse.MapField{nested("v")}, []parse.MapField{nested("v")}, true},
+		"nested, different":   {on("x", schema.Index{Sparse: true}, "o.k"), []parse.MapField{nested("v")}, []parse.MapField{nested("w")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := storagetest.NewClass("Thing", tc.index)
+			for kind, s := range map[string]storage.Store{"sqlite": open(t, sqlite.Options{}), "model": storagetest.NewModel()} {
+				if err := s.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: "Thing", Def: c}}); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Insert(t.Context(), c, []*parse.Object{object("a", tc.a...)}); err != nil {
+					t.Fatal(err)
+				}
+				err := s.Insert(t.Context(), c, []*parse.Object{object("b", tc.b...)})
+				var dup *storage.DuplicateError
+				if errors.As(err, &dup) != tc.dup || dup != nil && dup.Index != tc.index.Name || dup == nil && err != nil {
+					t.Errorf("%s: %v, want duplicate: %v", kind, err, tc.dup)
+				}
+			}
+		})
+	}
+}
+
+func TestOpenForeign(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.ExecContext(t.Context(), "CREATE TABLE other (x)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path}); err == nil {
+		t.Errorf("foreign database opened: %v", db.Close())
+	}
+}
