@@ -49,6 +49,7 @@ type Service struct {
 	o     Options
 	cache *cache
 	hash  *hasher
+	rule  *userRule
 
 	mu       sync.Mutex
 	onRevoke []func(userIDs []string, all bool) // guarded by mu
@@ -66,7 +67,8 @@ func New(objs *objects.Service, o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{objs: objs, o: o, cache: newCache(), hash: newHasher(o.PasswordCost, runtime.GOMAXPROCS(0))}
-	objs.SetRule(userClass, &userRule{s: s})
+	s.rule = &userRule{s: s}
+	objs.SetRule(userClass, s.rule)
 	objs.SetRule(sessionClass, &sessionRule{s: s})
 	objs.SetRule(roleClass, &roleRule{})
 	return s
@@ -108,9 +110,13 @@ func (s *Service) Publish(_ context.Context, changes []parse.Change) {
 			all = true
 		}
 	}
-	if len(users) == 0 && !all {
-		return
+	if len(users) > 0 || all {
+		s.tell(users, all)
 	}
+}
+
+// tell lets all who want to know that rights may have shrunk know it.
+func (s *Service) tell(users []string, all bool) {
 	s.mu.Lock()
 	told := s.onRevoke
 	s.mu.Unlock()
@@ -137,7 +143,7 @@ func (s *Service) asUser(ctx context.Context, p *access.Principal, user *parse.O
 		return nil, err
 	}
 	return access.New(access.Principal{
-		UserID: user.ID, User: user, SessionToken: token, Roles: roles,
+		UserID: user.ID, User: public(user), SessionToken: token, Roles: roles,
 		InstallationID: p.InstallationID, IP: p.IP,
 	}), nil
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
@@ -11,12 +12,30 @@ import (
 // maxCached bounds the sessions kept in memory; over it, arbitrary ones go.
 const maxCached = 50_000
 
-// entry is one resolved session. It is immutable.
+// entry is one resolved session. But for last it is immutable.
 type entry struct {
-	principal *access.Principal
-	expires   parse.Date // 0: never
+	principal *access.Principal // of no installation and no address
+	expires   parse.Date        // 0: never
 	loaded    time.Time
 	roleGen   uint64
+	// last is the principal made for the client seen last: a session mostly
+	// comes from one installation and one address.
+	last atomic.Pointer[access.Principal]
+}
+
+// of returns the principal of the session for a client.
+func (e *entry) of(installationID, ip string) *access.Principal {
+	p := e.last.Load()
+	if p == nil {
+		p = e.principal
+	}
+	if p.InstallationID == installationID && p.IP == ip {
+		return p
+	}
+	own := *e.principal // with its subjects
+	own.InstallationID, own.IP = installationID, ip
+	e.last.Store(&own)
+	return &own
 }
 
 // load is a resolution under way. What changes meanwhile must not be cached

@@ -7,135 +7,15 @@ import (
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
-	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// anonymousProvider is the authData provider of users without credentials.
-const anonymousProvider = "anonymous"
-
-// cloudInstallation is the installation id of a request with the master key in
-// a header; such a sign-up starts no session (reference 01 §2.3).
-const cloudInstallation = "cloud"
-
-func errUnsupportedProvider() error {
-	return parse.Errorf(parse.UnsupportedService, "This authentication method is unsupported.")
-}
-
 func errInvalidLogin() error {
 	return parse.Errorf(parse.ObjectNotFound, "Invalid username/password.")
 }
-
-// Result is the outcome of a sign-up.
-type Result struct {
-	// Saved is the new user; its Response has the sessionToken.
-	Saved *objects.Saved
-	// LoggedIn: authData named a user who already exists, who is now logged in.
-	LoggedIn bool
-}
-
-// SignUp makes a user and a session for him (reference 03 §2, §7). Errors:
-// 200, 201, 202, 203, 125, 208, 252 and what an object create gives.
-func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *parse.Map) (*Result, error) {
-	body = body.Clone()
-	data, given := body.Get("authData")
-	id, usable, err := s.anonymousID(data, given)
-	if err != nil {
-		return nil, err
-	}
-	provider := "password"
-	generated := ""
-	if usable {
-		provider = anonymousProvider
-		res, err := s.loginAnonymous(ctx, p, id)
-		if err != nil || res != nil {
-			return res, err
-		}
-		if v, ok := body.Get("username"); !ok || v == nil {
-			generated = randomName()
-			body.Set("username", generated)
-		}
-	} else {
-		if body.String("username") == "" {
-			return nil, parse.Errorf(parse.UsernameMissing, "bad or missing username")
-		}
-		if body.String("password") == "" {
-			return nil, parse.Errorf(parse.PasswordMissing, "password is required")
-		}
-	}
-	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Context: cctx})
-	if err != nil {
-		return nil, err
-	}
-	if generated != "" {
-		saved.Response.Set("username", generated)
-	}
-	if p.InstallationID != cloudInstallation {
-		token, err := s.startSession(ctx, saved.Object.ID, p.InstallationID, createdWith("signup", provider))
-		if err != nil {
-			return nil, err
-		}
-		saved.Response.Set("sessionToken", token)
-	}
-	return &Result{Saved: saved}, nil
-}
-
-// anonymousID reads authData of a sign-up. usable is false if it names no provider.
-func (s *Service) anonymousID(data parse.Value, given bool) (id string, usable bool, err error) {
-	if !given {
-		return "", false, nil
-	}
-	m, ok := data.(*parse.Map)
-	if !ok {
-		return "", false, errUnsupportedProvider()
-	}
-	for name, v := range m.All() {
-		d, isMap := v.(*parse.Map)
-		if v == nil || isMap && d.Len() == 0 {
-			continue
-		}
-		if name != anonymousProvider || !s.o.EnableAnonymous || !isMap {
-			return "", false, errUnsupportedProvider()
-		}
-		if id = d.String("id"); id == "" {
-			return "", false, parse.Errorf(parse.InvalidValue, "Invalid authData id for provider '%s'.", name)
-		}
-		usable = true
-	}
-	return id, usable, nil
-}
-
-// loginAnonymous logs in the user with that anonymous id; nil if there is none.
-func (s *Service) loginAnonymous(ctx context.Context, p *access.Principal, id string) (*Result, error) {
-	list, err := s.objs.Store().Find(ctx, &storage.Find{
-		Class: s.class(userClass), Where: query.Equal("authData.anonymous.id", id), Limit: 2,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for an anonymous user: %w", err)
-	}
-	if len(list) == 0 {
-		return nil, nil
-	}
-	user := list[0]
-	if len(list) > 1 || p.UserID != "" && p.UserID != user.ID {
-		return nil, parse.Errorf(parse.AccountAlreadyLinked, "this auth is already used")
-	}
-	shown, err := s.enter(ctx, p, user, createdWith("login", anonymousProvider))
-	if err != nil {
-		return nil, err
-	}
-	m, err := parse.DecodeMap(shown.AppendJSON(nil), parse.DefaultLimits)
-	if err != nil {
-		return nil, err
-	}
-	return &Result{Saved: &objects.Saved{Object: shown, Response: m}, LoggedIn: true}, nil
-}
-
-// randomName is the username of a user who gave none.
-func randomName() string { return parse.NewObjectID(25) }
 
 // Login checks the credentials in params (username, email, password), starts a
 // session and returns the user with the field sessionToken (reference 03 §3).
@@ -149,57 +29,82 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 	if err := app.RunBeforeLogin(ctx, s.loginRequest(p, user)); err != nil {
 		return nil, err
 	}
-	shown, err := s.enter(ctx, p, user, createdWith("login", "password"))
+	in, err := s.enter(ctx, p, user, createdWith("login", "password"))
 	if err != nil {
 		return nil, err
 	}
-	as, err := s.asUser(ctx, p, user, shown.String("sessionToken"))
-	if err != nil {
+	if err := s.confirm(ctx, user, in.token); err != nil {
 		return nil, err
 	}
-	if err := app.RunAfterLogin(ctx, s.loginRequest(as, user)); err != nil {
+	if err := app.RunAfterLogin(ctx, s.loginRequest(in.as, user)); err != nil {
 		return nil, err
 	}
-	return shown, nil
+	return in.shown, nil
 }
 
 func (s *Service) loginRequest(p *access.Principal, user *parse.Object) *cloudcode.LoginRequest {
-	return &cloudcode.LoginRequest{Caller: s.objs.Caller(p), User: user, Client: s.objs.Client(p)}
+	return &cloudcode.LoginRequest{Caller: s.objs.Caller(p), User: public(user), Client: s.objs.Client(p)}
 }
 
-// enter starts a session and returns the user as he sees himself.
-func (s *Service) enter(ctx context.Context, p *access.Principal, user *parse.Object, with *parse.Map) (*parse.Object, error) {
+// entered is a login: the user as he sees himself, his principal, his session.
+type entered struct {
+	shown *parse.Object
+	as    *access.Principal
+	token string
+}
+
+// enter starts a session. p is who asks for it.
+func (s *Service) enter(ctx context.Context, p *access.Principal, user *parse.Object, with *parse.Map) (*entered, error) {
 	token, err := s.startSession(ctx, user.ID, p.InstallationID, with)
 	if err != nil {
 		return nil, err
 	}
-	return s.show(ctx, p, user, token)
+	as, err := s.asUser(ctx, p, user, token)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := s.show(ctx, p, as)
+	if err != nil {
+		return nil, err
+	}
+	shown.Set("sessionToken", token)
+	return &entered{shown: shown, as: as, token: token}, nil
 }
 
-// show reads a user as he (or the master key) sees him. If he may not see
-// himself, what remains is his id and his token.
-func (s *Service) show(ctx context.Context, p *access.Principal, user *parse.Object, token string) (*parse.Object, error) {
-	as := p
-	if !p.Bypass() {
-		var err error
-		if as, err = s.asUser(ctx, p, user, token); err != nil {
-			return nil, err
-		}
+// confirm ends a session again if the credentials that it was started with
+// were changed meanwhile. Whoever changes them ends the sessions afterwards,
+// so one of the two always sees the other.
+func (s *Service) confirm(ctx context.Context, user *parse.Object, token string) error {
+	now, err := s.userByID(ctx, user.ID)
+	if err != nil {
+		return err
 	}
-	shown, err := s.objs.Get(ctx, as, userClass, user.ID, nil)
+	if now != nil && now.String(hashField) == user.String(hashField) &&
+		anonymousID(authDataOf(now)) == anonymousID(authDataOf(user)) {
+		return nil
+	}
+	if err := s.revoke(ctx, query.Equal("sessionToken", token)); err != nil {
+		return err
+	}
+	return errInvalidLogin()
+}
+
+// show reads a user as he sees himself or, if p has a master key, as that
+// does. If he may not see himself, what remains is his id.
+func (s *Service) show(ctx context.Context, p, as *access.Principal) (*parse.Object, error) {
+	reader := p
+	if !p.Bypass() {
+		reader = as
+	}
+	shown, err := s.objs.Get(ctx, reader, userClass, as.UserID, nil)
 	var pe *parse.Error
 	switch {
-	case errors.As(err, &pe) && pe.Code != parse.InternalServerError:
-		shown = &parse.Object{ClassName: userClass, ID: user.ID}
-	case err != nil:
-		return nil, err
-	default:
-		shown = shown.Clone()
+	case err == nil:
+		return shown.Clone(), nil
+	case errors.As(err, &pe) && pe.Code != parse.InternalServerError && !p.Bypass():
+		return &parse.Object{ClassName: userClass, ID: as.UserID}, nil
 	}
-	if token != "" {
-		shown.Set("sessionToken", token)
-	}
-	return shown, nil
+	return nil, err
 }
 
 // checkPassword finds the user that params name and verifies his password.
@@ -216,7 +121,7 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	name, nameOK := username.(string)
 	mail, mailOK := email.(string)
 	plain, plainOK := password.(string)
-	if !plainOK || !nameOK && username != nil || !mailOK && email != nil {
+	if !plainOK || !nameOK && parse.Truthy(username) || !mailOK && parse.Truthy(email) {
 		return nil, errInvalidLogin()
 	}
 	user, err := s.findLogin(ctx, name, mail)
@@ -231,7 +136,7 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if err != nil {
 		return nil, err
 	}
-	if !ok || user.ACL != nil && len(user.ACL.Entries()) == 0 && !p.Bypass() {
+	if !ok || locked(user, p) {
 		return nil, errInvalidLogin()
 	}
 	return user, nil
@@ -271,7 +176,11 @@ func (s *Service) VerifyPassword(ctx context.Context, p *access.Principal, param
 	if err != nil {
 		return nil, err
 	}
-	return s.show(ctx, p, user, "")
+	as, err := s.asUser(ctx, p, user, "")
+	if err != nil {
+		return nil, err
+	}
+	return s.show(ctx, p, as)
 }
 
 // LoginAs starts a session for a user on behalf of the master key
@@ -295,7 +204,11 @@ func (s *Service) LoginAs(ctx context.Context, p *access.Principal, params *pars
 	if user == nil {
 		return nil, parse.Errorf(parse.ObjectNotFound, "user not found")
 	}
-	return s.enter(ctx, p, user, createdWith("login", "masterkey"))
+	in, err := s.enter(ctx, p, user, createdWith("login", "masterkey"))
+	if err != nil {
+		return nil, err
+	}
+	return in.shown, nil
 }
 
 // Me returns the caller as he sees himself, with his token (reference 03
@@ -308,14 +221,20 @@ func (s *Service) Me(ctx context.Context, p *access.Principal, q *query.Query) (
 	app := s.objs.App()
 	var shown *parse.Object
 	if q == nil && p.User != nil && !app.HasBeforeFind(userClass) && !app.HasAfterFind(userClass) {
-		plan, err := s.objs.Gate().Authorize(p, s.class(userClass), schema.Get)
+		class := s.class(userClass)
+		plan, err := s.objs.Gate().Authorize(p, class, schema.Get)
 		if err != nil {
 			return nil, err
 		}
 		if !plan.CanRead(p.User) {
 			return nil, parse.Denyf(parse.InvalidSessionToken, "Invalid session token")
 		}
-		shown = plan.Strip(p.User)
+		shown = s.rule.Present(p, plan.Strip(p.User)).Clone()
+		for name, f := range class.Fields {
+			if f.Type == schema.Relation && !plan.Hides(shown, name) {
+				shown.Set(name, parse.Relation{ClassName: f.TargetClass})
+			}
+		}
 	} else {
 		o, err := s.objs.Get(ctx, p, userClass, p.UserID, q)
 		if parse.CodeOf(err) == parse.ObjectNotFound {
@@ -324,9 +243,8 @@ func (s *Service) Me(ctx context.Context, p *access.Principal, q *query.Query) (
 		if err != nil {
 			return nil, err
 		}
-		shown = o
+		shown = o.Clone()
 	}
-	shown = shown.Clone()
 	shown.Set("sessionToken", p.SessionToken)
 	return shown, nil
 }

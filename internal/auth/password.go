@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -16,15 +17,19 @@ type hasher struct {
 	cost  int
 	slots chan struct{}
 	// dummy is compared against when there is no user, so that the time of an
-	// answer does not tell who exists.
+	// answer does not tell who exists. Its cost is that of new hashes.
 	dummy []byte
 }
 
-// dummyHash is the hash of a random password nobody knows, at cost 10.
-const dummyHash = "$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5BcX4Z3lZ0Z8b5m6uJ0VtP1cVqYyG"
+// dummyTail is salt and digest of a hash that belongs to no known password.
+const dummyTail = "7EqJtq98hPqEX7fNZaFWoOhi5BcX4Z3lZ0Z8b5m6uJ0VtP1cVqYyG"
 
 func newHasher(cost, parallel int) *hasher {
-	return &hasher{cost: cost, slots: make(chan struct{}, max(1, parallel)), dummy: []byte(dummyHash)}
+	return &hasher{
+		cost:  cost,
+		slots: make(chan struct{}, max(1, parallel)),
+		dummy: fmt.Appendf(nil, "$2a$%02d$%s", cost, dummyTail),
+	}
 }
 
 func cut(password string) []byte {

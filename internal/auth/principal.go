@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/storage"
@@ -28,17 +29,12 @@ func (s *Service) Principal(ctx context.Context, token, installationID, ip strin
 	if e.expires != 0 && e.expires <= s.now() {
 		return nil, parse.Errorf(parse.InvalidSessionToken, "Session token is expired.")
 	}
-	p := e.principal
-	if p.InstallationID == installationID && p.IP == ip {
-		return p, nil
-	}
-	own := *p
-	own.InstallationID, own.IP = installationID, ip
-	return access.New(own), nil
+	return e.of(installationID, ip), nil
 }
 
 // resolve reads session, user and roles, and caches them.
 func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
+	began := s.o.Now()
 	l, gen := s.cache.begin(token)
 	var e *entry
 	defer func() { s.cache.finish(l, token, e) }()
@@ -60,6 +56,10 @@ func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
 	if user == nil {
 		return nil, errInvalidToken()
 	}
+	if parse.IsRoleSubject(user.ID) {
+		// Such a user would have the rights of the role.
+		return nil, parse.Errorf(parse.InternalServerError, "Invalid object ID.")
+	}
 	roles, err := s.roles(ctx, user.ID)
 	if err != nil {
 		return nil, err
@@ -67,9 +67,9 @@ func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
 	expires, _ := session.Get("expiresAt")
 	date, _ := expires.(parse.Date)
 	e = &entry{
-		principal: access.New(access.Principal{UserID: user.ID, User: user, SessionToken: token, Roles: roles}),
+		principal: access.New(access.Principal{UserID: user.ID, User: public(user), SessionToken: token, Roles: roles}),
 		expires:   date,
-		loaded:    s.o.Now(),
+		loaded:    began,
 		roleGen:   gen,
 	}
 	return e, nil
@@ -104,48 +104,57 @@ func (s *Service) userByID(ctx context.Context, id string) (*parse.Object, error
 	return list[0], nil
 }
 
+// public returns a user without internal fields: what hooks see of him.
+func public(user *parse.Object) *parse.Object {
+	c := *user
+	c.Fields = parse.Map{}
+	for k, v := range user.Fields.All() {
+		if !strings.HasPrefix(k, "_") {
+			c.Fields.Set(k, v)
+		}
+	}
+	return &c
+}
+
 // roles returns the names of all roles that a user has, sorted: those that
 // list him, and those that list one of these as a member, and so on
-// (reference 03 §17). Cycles end because a role is visited once.
+// (reference 03 §17). Cycles end because a role is visited once. A deleted
+// role gives nothing and passes nothing on, although its members remain listed.
 func (s *Service) roles(ctx context.Context, userID string) ([]string, error) {
 	store := s.objs.Store()
-	frontier, err := store.Owning(ctx, storage.Join{Class: roleClass, Key: "users"}, []string{userID})
-	if err != nil {
-		return nil, fmt.Errorf("read roles: %w", err)
-	}
 	seen := map[string]bool{}
-	var ids []parse.Value
-	for len(frontier) > 0 {
-		var fresh []string
-		for _, id := range frontier {
+	var names []string
+	key, members := "users", []string{userID}
+	for len(members) > 0 {
+		owners, err := store.Owning(ctx, storage.Join{Class: roleClass, Key: key}, members)
+		if err != nil {
+			return nil, fmt.Errorf("read roles: %w", err)
+		}
+		var fresh []parse.Value
+		for _, id := range owners {
 			if !seen[id] {
 				seen[id] = true
 				fresh = append(fresh, id)
-				ids = append(ids, id)
 			}
 		}
 		if len(fresh) == 0 {
 			break
 		}
-		if frontier, err = store.Owning(ctx, storage.Join{Class: roleClass, Key: "roles"}, fresh); err != nil {
+		list, err := store.Find(ctx, &storage.Find{
+			Class: s.class(roleClass),
+			Where: &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: fresh},
+			Limit: query.NoLimit,
+			Keys:  []string{"name"},
+		})
+		if err != nil {
 			return nil, fmt.Errorf("read roles: %w", err)
 		}
-	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	list, err := store.Find(ctx, &storage.Find{
-		Class: s.class(roleClass),
-		Where: &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids},
-		Limit: query.NoLimit,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read roles: %w", err)
-	}
-	var names []string
-	for _, r := range list {
-		if n := r.String("name"); n != "" {
-			names = append(names, n)
+		key, members = "roles", make([]string, 0, len(list))
+		for _, r := range list {
+			members = append(members, r.ID)
+			if n := r.String("name"); n != "" {
+				names = append(names, n)
+			}
 		}
 	}
 	slices.Sort(names)

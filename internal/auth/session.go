@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
@@ -50,24 +51,13 @@ func (s *Service) sessionFields(userID, installationID string, with *parse.Map) 
 // startSession stores a new session of a user and returns its token. Other
 // sessions of the same user on the same installation end.
 func (s *Service) startSession(ctx context.Context, userID, installationID string, with *parse.Map) (string, error) {
-	if err := s.endOthers(ctx, s.objs.Store(), userID, installationID); err != nil {
-		return "", err
+	saved, err := s.objs.Create(ctx, access.MasterKey(), &objects.Write{
+		Class: sessionClass, Body: s.sessionFields(userID, installationID, with),
+	})
+	if err != nil {
+		return "", fmt.Errorf("start session: %w", err)
 	}
-	now := s.now()
-	o := &parse.Object{ClassName: sessionClass, ID: parse.NewObjectID(10), CreatedAt: now, UpdatedAt: now}
-	o.Fields = *s.sessionFields(userID, installationID, with)
-	if err := s.objs.Store().Insert(ctx, s.class(sessionClass), []*parse.Object{o}); err != nil {
-		return "", fmt.Errorf("store session: %w", err)
-	}
-	return o.String("sessionToken"), nil
-}
-
-func (s *Service) endOthers(ctx context.Context, store storage.Store, userID, installationID string) error {
-	if installationID == "" {
-		return nil
-	}
-	return s.endSessions(ctx, store, query.AllOf(
-		query.Equal("user", userPointer(userID)), query.Equal("installationId", installationID)))
+	return saved.Object.String("sessionToken"), nil
 }
 
 // endSessions deletes sessions and lets the caches know.
@@ -87,6 +77,17 @@ func (s *Service) endSessions(ctx context.Context, store storage.Store, where qu
 	return nil
 }
 
+// revokeTimeout bounds the ending of sessions that must end even if whoever
+// caused it does not wait.
+const revokeTimeout = 10 * time.Second
+
+// revoke ends sessions that must not go on, whatever becomes of the request.
+func (s *Service) revoke(ctx context.Context, where query.Node) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	return s.endSessions(ctx, s.objs.Store(), where)
+}
+
 // Logout ends the session of the caller; without one it does nothing
 // (reference 03 §3.2).
 func (s *Service) Logout(ctx context.Context, p *access.Principal) error {
@@ -97,12 +98,19 @@ func (s *Service) Logout(ctx context.Context, p *access.Principal) error {
 	if err != nil || session == nil {
 		return err
 	}
-	if err := s.endSessions(ctx, s.objs.Store(), query.ByID(session.ID)); err != nil {
+	err = s.objs.Delete(ctx, access.MasterKey(), sessionClass, session.ID)
+	if parse.CodeOf(err) == parse.ObjectNotFound {
+		return nil // another logout was faster
+	}
+	if err != nil {
 		return err
 	}
-	return s.objs.App().RunAfterLogout(ctx, &cloudcode.LogoutRequest{
+	if err := s.objs.App().RunAfterLogout(ctx, &cloudcode.LogoutRequest{
 		Caller: s.objs.Caller(p), Session: session, Client: s.objs.Client(p),
-	})
+	}); err != nil {
+		s.o.Log.ErrorContext(ctx, "afterLogout failed", "error", err)
+	}
+	return nil
 }
 
 // CurrentSession returns the session of a token (reference 03 §6.2).
@@ -132,12 +140,14 @@ type sessionRule struct {
 
 var _ objects.ClassRule = (*sessionRule)(nil)
 
-// Authorize asks for a user.
+// Authorize asks for a user. The maintenance key may write sessions but, being
+// no master key, not read or end them.
 func (*sessionRule) Authorize(_ context.Context, p *access.Principal, op schema.Operation) error {
-	if p.Bypass() || p.UserID != "" {
+	write := op == schema.Create || op == schema.Update
+	switch {
+	case p.UserID != "", p.Bypass() && (write || p.Kind != access.Maintenance):
 		return nil
-	}
-	if op == schema.Create || op == schema.Update {
+	case write:
 		return parse.Errorf(parse.InvalidSessionToken, "Session token required.")
 	}
 	return parse.Denyf(parse.InvalidSessionToken, "Invalid session token")
@@ -153,39 +163,78 @@ func (*sessionRule) Constrain(p *access.Principal, where query.Node) query.Node 
 
 // BeforeWrite fills in a new session and protects the fields of an old one.
 func (r *sessionRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error {
-	p := w.Principal
 	if w.SetACL {
 		return parse.Errorf(parse.InvalidKeyName, "Cannot set ACL on a Session.")
 	}
-	if !w.Update {
-		if p.Bypass() {
-			return nil
-		}
-		installation := w.Body.String("installationId")
-		if installation == "" {
-			installation = p.InstallationID
-		}
-		if err := r.s.endOthers(ctx, w.Store, p.UserID, installation); err != nil {
-			return err
-		}
-		for k, v := range r.s.sessionFields(p.UserID, installation, createdWith("create", "")).All() {
-			w.Body.Set(k, v)
+	if w.Update {
+		return r.protect(w)
+	}
+	if p := w.Principal; !p.Bypass() {
+		r.fill(w, p.UserID)
+	}
+	if where := sameInstallation(w.Body); where != nil {
+		return r.s.endSessions(ctx, w.Store, where)
+	}
+	return nil
+}
+
+// fill makes the session of a client who asks for one more: what the server
+// decides is set, the rest is kept, and all of it is answered.
+func (r *sessionRule) fill(w *objects.WriteState, userID string) {
+	own := r.s.sessionFields(userID, w.Body.String("installationId"), createdWith("create", ""))
+	w.Body.Delete("expiresAt") // sessions may be set never to end
+	for k, v := range own.All() {
+		w.Body.Set(k, v)
+	}
+	for k, v := range w.Body.All() {
+		if _, op := v.(parse.Op); !op {
 			w.Response.Set(k, v)
 		}
+	}
+}
+
+// sameInstallation finds the sessions that a new one replaces; nil if it does not.
+func sameInstallation(session *parse.Map) query.Node {
+	user, _ := session.Get("user")
+	installation := session.String("installationId")
+	if _, ok := user.(parse.Pointer); !ok || installation == "" {
 		return nil
 	}
-	for _, key := range [...]string{"installationId", "sessionToken", "expiresAt", "createdWith", "user"} {
-		v, ok := w.Body.Get(key)
-		if !ok {
+	return query.AllOf(query.Equal("user", user), query.Equal("installationId", installation))
+}
+
+// protect refuses changes of what the server decides (reference 03 §6.2).
+func (*sessionRule) protect(w *objects.WriteState) error {
+	p := w.Principal
+	for key, v := range w.Body.All() {
+		root := query.Path(key).Root()
+		switch root {
+		case "installationId", "sessionToken":
+		case "expiresAt", "createdWith":
+			if p.Bypass() {
+				continue
+			}
+		case "user":
+			if p.Bypass() || v == userPointer(p.UserID) {
+				continue
+			}
+		default:
 			continue
 		}
-		always := key == "installationId" || key == "sessionToken"
-		if key == "user" && v == parse.Value(userPointer(p.UserID)) {
-			continue
-		}
-		if always || !p.Bypass() {
-			return parse.Errorf(parse.InvalidKeyName, "Invalid key name: %s", key)
-		}
+		return parse.Errorf(parse.InvalidKeyName, "Invalid key name: %s", root)
+	}
+	return nil
+}
+
+// AfterWrite tells the caches of sessions that ended with the transaction in
+// which a new one took their place: before its commit they could be read again.
+func (r *sessionRule) AfterWrite(ctx context.Context, w *objects.WriteState, saved *objects.Saved) error {
+	if w.Update || w.Store == r.s.objs.Store() || sameInstallation(&saved.Object.Fields) == nil {
+		return nil
+	}
+	if user, ok := saved.Object.Pointer("user"); ok {
+		r.s.cache.forgetUser(user.ObjectID)
+		r.s.tell([]string{user.ObjectID}, false)
 	}
 	return nil
 }

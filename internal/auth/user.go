@@ -11,7 +11,6 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
-	"github.com/pargo-baas/pargo/schema"
 )
 
 // Texts of reference 03 §2.
@@ -35,18 +34,17 @@ var _ objects.ClassRule = (*userRule)(nil)
 // BeforeWrite checks and completes a write of a user.
 func (r *userRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error {
 	p := w.Principal
-	create := !w.Update
-	if create && strings.HasPrefix(w.ID, "role:") {
-		return parse.Denyf(parse.OperationForbidden, "Invalid object ID.")
+	if !w.Update && parse.IsRoleSubject(w.ID) {
+		return errRoleID()
 	}
-	if !create && !p.Bypass() && p.UserID != w.ID {
+	if w.Update && !p.Bypass() && p.UserID != w.ID {
 		if p.UserID == "" {
 			return parse.Denyf(parse.SessionMissing, "Cannot modify user %s.", w.ID)
 		}
 		return parse.Denyf(parse.SessionMissing, "Insufficient auth.")
 	}
 	if w.Body.Has("emailVerified") && !p.Bypass() {
-		return parse.Denyf(parse.OperationForbidden, "Clients aren't allowed to manually update email verification.")
+		return errVerified()
 	}
 	// Never a field of a user; SDKs send it back when they save what they have read.
 	w.Body.Delete("sessionToken")
@@ -55,16 +53,64 @@ func (r *userRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error
 			return parse.Errorf(parse.InvalidKeyName, "Invalid field name for update: %s", key)
 		}
 	}
-	if err := r.checkNames(ctx, w, create); err != nil {
+	r.endResets(w)
+	if err := r.authData(ctx, w); err != nil {
 		return err
 	}
-	if err := r.authData(w, create); err != nil {
+	if err := r.credentials(w); err != nil {
+		return err
+	}
+	if err := r.checkNames(ctx, w); err != nil {
 		return err
 	}
 	if err := r.password(ctx, w); err != nil {
 		return err
 	}
-	r.acl(w, create)
+	r.acl(w, !w.Update)
+	return nil
+}
+
+func errRoleID() error { return parse.Denyf(parse.OperationForbidden, "Invalid object ID.") }
+
+func errVerified() error {
+	return parse.Denyf(parse.OperationForbidden, "Clients aren't allowed to manually update email verification.")
+}
+
+// endResets voids a pending password reset, which the old address or password asked for.
+func (r *userRule) endResets(w *objects.WriteState) {
+	if !w.Update || !w.Body.Has("password") && !w.Body.Has("email") {
+		return
+	}
+	for _, key := range [...]string{"_perishable_token", "_perishable_token_expires_at"} {
+		if w.Before.Fields.Has(key) {
+			w.Body.Set(key, parse.Delete{})
+		}
+	}
+}
+
+// credentials asks of a new user a name and a password, or a login at a
+// provider; who has that gets a name.
+func (r *userRule) credentials(w *objects.WriteState) error {
+	if w.Update {
+		return nil
+	}
+	if !w.Body.Has("authData") {
+		return wantCredentials(w.Body)
+	}
+	if v, _ := w.Body.Get("username"); v == nil || v == "" {
+		w.Body.Set("username", parse.NewObjectID(25))
+	}
+	return nil
+}
+
+// wantCredentials gives 200 or 201 for a sign-up without username or password.
+func wantCredentials(body *parse.Map) error {
+	if body.String("username") == "" {
+		return parse.Errorf(parse.UsernameMissing, "bad or missing username")
+	}
+	if body.String("password") == "" {
+		return parse.Errorf(parse.PasswordMissing, "password is required")
+	}
 	return nil
 }
 
@@ -73,7 +119,7 @@ var emailFormat = regexp.MustCompile(`^.+@.+$`)
 
 // checkNames validates username and email and refuses those that differ from
 // another user's by case only. Exact duplicates are the database's to refuse.
-func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState, create bool) error {
+func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error {
 	if v, ok := w.Body.Get("username"); ok {
 		name, isString := v.(string)
 		switch v.(type) {
@@ -95,11 +141,16 @@ func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState, create
 	}
 	email, isString := v.(string)
 	switch {
-	case isString && email == "" && create:
-		w.Body.Delete("email")
+	case v == nil || isString && email == "":
+		// No address, which is not one that only one user may have.
+		if w.Update {
+			w.Body.Set("email", parse.Delete{})
+		} else {
+			w.Body.Delete("email")
+		}
 		return nil
 	case !isString:
-		return nil // Delete and null clear it; other types fail the type check
+		return nil // Delete clears it; other types fail the type check
 	case !emailFormat.MatchString(email):
 		return parse.Errorf(parse.InvalidEmailAddress, "Email address format is invalid.")
 	}
@@ -129,55 +180,6 @@ func (r *userRule) free(ctx context.Context, w *objects.WriteState, field, value
 	if len(list) > 0 {
 		return taken
 	}
-	return nil
-}
-
-// authData lets users link and unlink the one provider of this version.
-func (r *userRule) authData(w *objects.WriteState, create bool) error {
-	v, ok := w.Body.Get("authData")
-	if !ok {
-		return nil
-	}
-	m, isMap := v.(*parse.Map)
-	if !isMap {
-		return errUnsupportedProvider()
-	}
-	kept := &parse.Map{}
-	if !create && w.Before != nil {
-		if old, ok := w.Before.Get("authData"); ok {
-			if om, ok := old.(*parse.Map); ok {
-				kept = om.Clone()
-			}
-		}
-	}
-	for provider, data := range m.All() {
-		if data == nil {
-			kept.Delete(provider)
-			continue
-		}
-		if provider != anonymousProvider || !r.s.o.EnableAnonymous {
-			return errUnsupportedProvider()
-		}
-		d, ok := data.(*parse.Map)
-		if !ok || d.String("id") == "" {
-			return parse.Errorf(parse.InvalidValue, "Invalid authData id for provider '%s'.", provider)
-		}
-		kept.Set(provider, d)
-	}
-	// A password makes an anonymous user a named one; the id, which alone
-	// would still open the account, goes.
-	if !create && w.Body.Has("password") {
-		kept.Delete(anonymousProvider)
-	}
-	if kept.Len() == 0 {
-		if create {
-			w.Body.Delete("authData")
-		} else {
-			w.Body.Set("authData", parse.Delete{})
-		}
-		return nil
-	}
-	w.Body.Set("authData", kept)
 	return nil
 }
 
@@ -234,7 +236,7 @@ func (r *userRule) AfterWrite(ctx context.Context, w *objects.WriteState, saved 
 		return nil
 	}
 	if r.s.o.RevokeSessionOnPasswordReset {
-		if err := r.s.endSessions(ctx, r.s.objs.Store(), query.Equal("user", userPointer(w.ID))); err != nil {
+		if err := r.s.revoke(ctx, query.Equal("user", userPointer(w.ID))); err != nil {
 			return err
 		}
 	}
@@ -251,94 +253,60 @@ func (r *userRule) AfterWrite(ctx context.Context, w *objects.WriteState, saved 
 
 // MapDuplicate tells which of the unique fields was taken.
 func (*userRule) MapDuplicate(d *storage.DuplicateError) error {
-	is := func(field string) bool {
-		for _, f := range d.Fields {
-			if f == field {
-				return true
-			}
-		}
-		return strings.Contains(d.Index, field)
+	field := d.Index
+	if len(d.Fields) == 1 {
+		field = d.Fields[0]
 	}
 	switch {
-	case is("username"):
+	case field == "username" || field == "username_1" || strings.HasSuffix(field, "_username"):
 		return parse.Errorf(parse.UsernameTaken, textUsernameTaken)
-	case is("email"):
+	case field == "email" || field == "email_1" || strings.HasSuffix(field, "_email"):
 		return parse.Errorf(parse.EmailTaken, textEmailTaken)
-	case strings.Contains(strings.ToLower(d.Index), "auth"):
-		return parse.Errorf(parse.AccountAlreadyLinked, "this auth is already used")
+	case strings.HasPrefix(field, "authData.") || strings.HasPrefix(field, "_auth_data_"):
+		return errLinked()
 	}
 	return nil
 }
 
 // Present takes away what even a reader of the object may not see: authData
-// belongs to the user and master alone (reference 03 §4).
+// belongs to the user and master alone, password and sessionToken are no
+// fields, although old databases may have them (reference 03 §3, §4).
 func (*userRule) Present(p *access.Principal, o *parse.Object) *parse.Object {
-	hide := !p.Bypass() && p.UserID != o.ID && o.Fields.Has("authData")
-	if !hide && !o.Fields.Has("password") {
+	v, has := o.Fields.Get("authData")
+	var shown parse.Value
+	if has && (p.Bypass() || p.UserID == o.ID) {
+		shown = linked(v)
+	}
+	if has == (shown != nil) && shown == v && !o.Fields.Has("password") && !o.Fields.Has("sessionToken") {
 		return o
 	}
 	o = o.Clone()
 	o.Fields.Delete("password")
-	if hide {
+	o.Fields.Delete("sessionToken")
+	if shown == nil {
 		o.Fields.Delete("authData")
+	} else {
+		o.Fields.Set("authData", shown)
 	}
 	return o
 }
 
-// Constrain refuses nothing by itself; queries by authData are refused where
-// the query is checked.
+// Constrain lets clients write no user but themselves, whatever the ACL says.
 func (*userRule) Constrain(p *access.Principal, where query.Node) query.Node {
 	if p.Bypass() {
 		return where
 	}
-	// Login ids are credentials: a client that could ask for them could guess them.
-	leaks := false
+	write := false
 	query.Walk(where, func(n query.Node) bool {
-		var path query.Path
-		switch n := n.(type) {
-		case *query.Compare:
-			path = n.Path
-		case *query.Member:
-			path = n.Path
-		case *query.Exists:
-			path = n.Path
-		case *query.Regex:
-			path = n.Path
-		}
-		leaks = leaks || path.Root() == "authData"
-		return true
+		perm, ok := n.(*query.Permission)
+		write = write || ok && perm.Write
+		return !write
 	})
-	if leaks {
+	switch {
+	case !write:
+		return where
+	case p.UserID == "":
 		return query.Never{}
 	}
-	return where
+	return query.AllOf(where, query.ByID(p.UserID))
 }
-
-// roleRule asks of a role what the protocol does (reference 03 §17).
-type roleRule struct{ objects.NopRule }
-
-var _ objects.ClassRule = (*roleRule)(nil)
-
-// BeforeWrite requires a name and an ACL.
-func (*roleRule) BeforeWrite(_ context.Context, w *objects.WriteState) error {
-	name, hasName := w.Body.Get("name")
-	missing := false
-	switch v := name.(type) {
-	case nil:
-		missing = !w.Update || hasName
-	case parse.Delete:
-		missing = true
-	case string:
-		missing = v == ""
-	}
-	if missing {
-		return parse.Errorf(parse.IncorrectType, "name is required.")
-	}
-	if !w.Update && !w.SetACL || w.SetACL && w.ACL == nil {
-		return parse.Errorf(parse.IncorrectType, "ACL is required.")
-	}
-	return nil
-}
-
-// Authorize lets the permissions of the class decide.
-func (*roleRule) Authorize(context.Context, *access.Principal, schema.Operation) error { return nil }
