@@ -78,7 +78,8 @@ func volatileColumns(class string) (cols []column, ok bool) {
 }
 
 // systemIndexes returns the indexes that a system class always has. Names are
-// those that existing databases have (reference 02 §A5).
+// those that existing databases have (reference 02 §A5); those on usernames come
+// first, since a taken username is told before a taken address.
 func systemIndexes(class string) []Index {
 	on := func(name, field string, unique, folded bool) Index {
 		return Index{Name: name, Keys: []IndexKey{{Field: field}}, Unique: unique, Sparse: true, CaseInsensitive: folded}
@@ -87,8 +88,8 @@ func systemIndexes(class string) []Index {
 	case UserClass:
 		return []Index{
 			on("username_1", "username", true, false),
-			on("email_1", "email", true, false),
 			on("case_insensitive_username", "username", true, true),
+			on("email_1", "email", true, false),
 			on("case_insensitive_email", "email", true, true),
 		}
 	case SessionClass:

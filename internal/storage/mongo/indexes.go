@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -71,6 +72,17 @@ func indexKey(class *schema.Class, field string) string {
 	return resolve(class, field).key
 }
 
+// foldCase is the strength of a collation that regards accents, but not case.
+const foldCase = 2
+
+// unique reports whether the index is unique in the database. The folded
+// indexes of users never are, although their definition says so: existing Parse
+// databases have them without, and may have users that differ by case only.
+// Package auth looks for such users before it makes another.
+func unique(class string, idx *schema.Index) bool {
+	return idx.Unique && !(class == classUser && idx.CaseInsensitive)
+}
+
 // addIndex makes an index and records it.
 func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) error {
 	if strings.ContainsAny(idx.Name, ".$\x00") {
@@ -101,7 +113,7 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	}
 	keys = endDocument(keys, i)
 	o := options.Index().SetName(idx.Name)
-	if idx.Unique {
+	if idx.Unique && !foldsNames(className, idx) {
 		o.SetUnique(true)
 	}
 	if idx.Sparse {
@@ -120,16 +132,23 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	return d.recordIndex(ctx, className, idx, spec)
 }
 
+// foldsNames reports whether the index is one of those on usernames and e-mail
+// addresses without regard to case. Parse Server makes them for looking up
+// alone, and databases are shared with it; so they are never unique here, and
+// who writes users looks first (reference 02 §A5).
+func foldsNames(className string, idx *schema.Index) bool {
+	return className == schema.UserClass && idx.CaseInsensitive
+}
+
 // acceptIndex decides on a conflict with an index that is there: one with the
 // same keys that forbids the same is as good, whatever its name.
 func (d *DB) acceptIndex(ctx context.Context, className string, idx *schema.Index, keys []byte, cause error) error {
-	specs, err := d.collection(className).Indexes().ListSpecifications(ctx)
+	real, err := d.realIndexes(ctx, className)
 	if err != nil {
 		return err
 	}
-	for _, s := range specs {
-		unique := s.Unique != nil && *s.Unique
-		if bytes.Equal(s.KeysDocument, keys) && unique == idx.Unique {
+	for _, r := range real {
+		if bytes.Equal(r.Key, keys) && r.Unique == unique(className, idx) && r.folds() == idx.CaseInsensitive {
 			return nil
 		}
 	}
@@ -190,47 +209,93 @@ func (d *DB) loadClass(ctx context.Context, name string) (*schema.Class, error) 
 	return classFromDocument(m)
 }
 
-// unrecorded reports whether a document of _SCHEMA has an index whose options
-// only the index itself knows: Parse Server made it.
-func unrecorded(m *parse.Map) bool {
+// realIndex is an index as the database has it.
+type realIndex struct {
+	Name      string   `bson:"name"`
+	Key       bson.Raw `bson:"key"`
+	Unique    bool     `bson:"unique"`
+	Sparse    bool     `bson:"sparse"`
+	Collation struct {
+		Strength int `bson:"strength"`
+	} `bson:"collation"`
+}
+
+// folds reports whether the index has no regard to case.
+func (r *realIndex) folds() bool {
+	return r.Collation.Strength == 1 || r.Collation.Strength == foldCase
+}
+
+// realIndexes lists the indexes that the database has.
+func (d *DB) realIndexes(ctx context.Context, className string) ([]realIndex, error) {
+	cur, err := d.collection(className).Indexes().List(ctx)
+	if hasCode(err, codeNamespaceNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []realIndex
+	if err := cur.All(ctx, &list); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// unrecorded returns the indexes in a document of _SCHEMA whose options only
+// the index itself knows: Parse Server made them.
+func unrecorded(m *parse.Map) map[string]bool {
+	names := map[string]bool{}
 	meta := child(m, keyMetadata)
 	ours := child(child(meta, metaPargo), "indexes")
 	for name := range child(meta, metaIndexes).All() {
 		if name != "_id_" && !ours.Has(name) {
-			return true
+			names[name] = true
 		}
 	}
-	return false
+	return names
 }
 
-// realIndexOptions completes the indexes of a class by what the database says
-// about them.
-func (d *DB) realIndexOptions(ctx context.Context, c *schema.Class) error {
-	cur, err := d.collection(c.Name).Indexes().List(ctx)
-	if hasCode(err, codeNamespaceNotFound) {
-		return nil
-	}
+// realIndexOptions completes the named indexes of a class by what the database
+// says about them.
+func (d *DB) realIndexOptions(ctx context.Context, c *schema.Class, names map[string]bool) error {
+	real, err := d.realIndexes(ctx, c.Name)
 	if err != nil {
 		return err
 	}
-	var specs []struct {
-		Name      string `bson:"name"`
-		Unique    bool   `bson:"unique"`
-		Sparse    bool   `bson:"sparse"`
-		Collation struct {
-			Strength int `bson:"strength"`
-		} `bson:"collation"`
-	}
-	if err := cur.All(ctx, &specs); err != nil {
-		return err
-	}
-	for _, s := range specs {
-		for i := range c.Indexes {
-			if idx := &c.Indexes[i]; idx.Name == s.Name {
-				idx.Unique, idx.Sparse = s.Unique, s.Sparse
-				idx.CaseInsensitive = s.Collation.Strength == 1 || s.Collation.Strength == 2
-			}
+	for i := range real {
+		r := &real[i]
+		at := slices.IndexFunc(c.Indexes, func(idx schema.Index) bool { return names[r.Name] && idx.Name == r.Name })
+		if at < 0 {
+			continue
+		}
+		idx := &c.Indexes[at]
+		idx.Unique, idx.Sparse, idx.CaseInsensitive = r.Unique, r.Sparse, r.folds()
+		if c.Name == classUser && idx.CaseInsensitive {
+			idx.Unique = true // as its definition says; see unique
 		}
 	}
 	return nil
+}
+
+// anonymousIndex keeps two anonymous users from having one id. It is no part
+// of the schema, since its key is no field; the name is Parse Server's.
+const anonymousIndex = prefixAuth + "anonymous_id"
+
+// ensureAnonymousIndex makes the index of anonymous ids, once for each DB. A
+// database whose users cannot have it works without, as Parse Server does.
+func (d *DB) ensureAnonymousIndex(ctx context.Context) {
+	if d.anonymousIndexed.Load() {
+		return
+	}
+	_, err := d.collection(classUser).Indexes().CreateOne(ctx, mongo.IndexModel{
+		Keys:    bson.D{{Key: prefixAuth + "anonymous.id", Value: 1}},
+		Options: options.Index().SetName(anonymousIndex).SetUnique(true).SetSparse(true),
+	})
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil && !hasCode(err, codeIndexOptions, codeIndexKeySpecs):
+		d.log.WarnContext(ctx, "anonymous users may share an id: the index that forbids it cannot be made", "index", anonymousIndex, "error", err)
+	}
+	d.anonymousIndexed.Store(true)
 }

@@ -64,6 +64,26 @@ func open(t testing.TB) (storage.Store, *driver.Database) {
 	return s, client.Database(name)
 }
 
+// reopen returns another store on a database, as another server has it.
+func reopen(t testing.TB, db *driver.Database) storage.Store {
+	t.Helper()
+	u, err := url.Parse(os.Getenv("PARGO_TEST_MONGO_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + db.Name()
+	s, err := mongo.Open(t.Context(), mongo.Options{URI: u.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for _, uri := range []string{"", "http://localhost", "mongodb://"} {
 		if _, err := mongo.Open(t.Context(), mongo.Options{URI: uri}); err == nil {
@@ -445,5 +465,49 @@ func TestSchemaSteps(t *testing.T) {
 	}
 	if n, err := s.Count(ctx, c, nil); err != nil || n != 0 {
 		t.Errorf("%d objects in a dropped class, %v", n, err)
+	}
+}
+
+// The indexes that fold names are unique for the schema, but made as Parse
+// Server makes them; neither those made here nor those found are changed again.
+func TestUserIndexes(t *testing.T) {
+	for _, made := range []string{"by pargo", "by Parse Server"} {
+		t.Run(made, func(t *testing.T) {
+			s, db := open(t)
+			ctx := t.Context()
+			user := schema.SystemClass(schema.UserClass)
+			if err := s.ApplySchema(ctx, []schema.Step{{Kind: schema.CreateClass, Class: schema.UserClass, Def: user}}); err != nil {
+				t.Fatal(err)
+			}
+			if made == "by Parse Server" { // which keeps no options
+				change := bson.D{{Key: "$unset", Value: bson.D{{Key: "_metadata.pargo", Value: 1}}}}
+				if _, err := db.Collection("_SCHEMA").UpdateOne(ctx, bson.D{{Key: "_id", Value: schema.UserClass}}, change); err != nil {
+					t.Fatal(err)
+				}
+			}
+			specs, err := db.Collection(schema.UserClass).Indexes().ListSpecifications(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unique := map[string]bool{}
+			for _, spec := range specs {
+				unique[spec.Name] = spec.Unique != nil && *spec.Unique
+			}
+			want := map[string]bool{
+				"_id_": false, "username_1": true, "email_1": true, "_auth_data_anonymous_id": true,
+				"case_insensitive_username": false, "case_insensitive_email": false,
+			}
+			if diff := cmp.Diff(want, unique); diff != "" {
+				t.Errorf("unique indexes (-want +got):\n%s", diff)
+			}
+			classes, err := s.LoadSchema(ctx)
+			if err != nil || len(classes) != 1 {
+				t.Fatalf("%d classes, %v", len(classes), err)
+			}
+			steps, err := schema.Diff(schema.NewSnapshot(1, classes...), []*schema.Class{user})
+			if err != nil || len(steps) != 0 {
+				t.Errorf("steps left to do: %+v, %v", steps, err)
+			}
+		})
 	}
 }

@@ -60,6 +60,28 @@ func TestUniqueIndexes(t *testing.T) {
 	}
 }
 
+// Of several violated indexes the first of the class is told.
+func TestFirstDuplicate(t *testing.T) {
+	user := schema.SystemClass(schema.UserClass)
+	s := open(t, sqlite.Options{})
+	if err := s.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: schema.UserClass, Def: user}}); err != nil {
+		t.Fatal(err)
+	}
+	object := func(id, username, email string) []*parse.Object {
+		return []*parse.Object{{ClassName: schema.UserClass, ID: id, CreatedAt: 1, UpdatedAt: 1, Fields: *parse.NewMap(
+			parse.MapField{Key: "username", Value: username}, parse.MapField{Key: "email", Value: email})}}
+	}
+	if err := s.Insert(t.Context(), user, object("a", "x", "x@y")); err != nil {
+		t.Fatal(err)
+	}
+	for username, want := range map[string]string{"x": "username_1", "X": "case_insensitive_username", "z": "email_1"} {
+		var dup *storage.DuplicateError
+		if err := s.Insert(t.Context(), user, object("b", username, "x@y")); !errors.As(err, &dup) || dup.Index != want {
+			t.Errorf("username %s: %v, want a duplicate in %s", username, err, want)
+		}
+	}
+}
+
 func TestOpenForeign(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.db")
 	other, err := sql.Open("sqlite", path)

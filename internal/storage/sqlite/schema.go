@@ -143,7 +143,9 @@ func createClass(ctx context.Context, c *conn, def *schema.Class) error {
 	if _, err := c.exec(ctx, b.String()); err != nil {
 		return err
 	}
-	for i := range def.Indexes {
+	// SQLite looks at the newest index first, and the first of several violated
+	// ones is the one to tell.
+	for i := range slices.Backward(def.Indexes) {
 		if err := createIndex(ctx, c, def, &def.Indexes[i]); err != nil {
 			return err
 		}
