@@ -60,10 +60,18 @@ func parseType(s string) (t schema.Type, targetClass string, ok bool) {
 	return 0, "", false
 }
 
+// password is a field of users on the wire alone: stored is its hash, under
+// another key.
+const password = "password"
+
+// isPassword reports whether the field is the password of users. It has no
+// entry in _SCHEMA, but what its definition says beyond the type is kept there.
+func isPassword(class, field string) bool { return class == classUser && field == password }
+
 // listed reports whether a field has an entry in _SCHEMA: the ACL and internal
 // fields do not.
 func listed(name string) bool {
-	return name != parse.KeyACL && name != "password" && !strings.HasPrefix(name, "_")
+	return name != parse.KeyACL && name != password && !strings.HasPrefix(name, "_")
 }
 
 // LoadSchema implements storage.Store.
@@ -86,10 +94,13 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 		if err != nil {
 			return nil, fmt.Errorf("load class %s: %w", m.String(keyID), err)
 		}
-		if unrecorded(m) {
-			if err := d.realIndexOptions(ctx, c); err != nil {
+		if names := unrecorded(m); len(names) > 0 {
+			if err := d.realIndexOptions(ctx, c, names); err != nil {
 				return nil, d.failure(ctx, "load indexes of", c.Name, err)
 			}
+		}
+		if c.Name == classUser {
+			d.ensureAnonymousIndex(ctx)
 		}
 		classes = append(classes, c)
 	}
@@ -127,8 +138,7 @@ func classFromDocument(m *parse.Map) (*schema.Class, error) {
 		c.Fields[name] = &schema.Field{Name: name, Type: t}
 	}
 	if c.Name == classUser {
-		// It is no stored column: what is stored is the hash, under another key.
-		c.Fields["password"] = &schema.Field{Name: "password", Type: schema.String}
+		c.Fields[password] = &schema.Field{Name: password, Type: schema.String}
 	}
 	for name, v := range child(meta, metaOptions).All() {
 		if f, o := c.Fields[name], asMap(v); f != nil && o != nil {
@@ -263,7 +273,9 @@ func classDocument(c *schema.Class) ([]byte, error) {
 	)
 	opts, ours := &parse.Map{}, &parse.Map{}
 	for _, f := range sortedFields(c) {
-		m.Set(f.Name, typeText(f))
+		if listed(f.Name) {
+			m.Set(f.Name, typeText(f))
+		}
 		if o := optionsMap(f); o != nil {
 			opts.Set(f.Name, o)
 		}
@@ -291,10 +303,11 @@ func classDocument(c *schema.Class) ([]byte, error) {
 	return document(m)
 }
 
+// sortedFields are the fields of which _SCHEMA keeps something.
 func sortedFields(c *schema.Class) []*schema.Field {
 	out := make([]*schema.Field, 0, len(c.Fields))
 	for _, f := range c.Fields {
-		if listed(f.Name) {
+		if listed(f.Name) || isPassword(c.Name, f.Name) {
 			out = append(out, f)
 		}
 	}

@@ -113,7 +113,7 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	}
 	keys = endDocument(keys, i)
 	o := options.Index().SetName(idx.Name)
-	if idx.Unique && !foldsNames(className, idx) {
+	if unique(className, idx) {
 		o.SetUnique(true)
 	}
 	if idx.Sparse {
@@ -130,14 +130,6 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 		return err
 	}
 	return d.recordIndex(ctx, className, idx, spec)
-}
-
-// foldsNames reports whether the index is one of those on usernames and e-mail
-// addresses without regard to case. Parse Server makes them for looking up
-// alone, and databases are shared with it; so they are never unique here, and
-// who writes users looks first (reference 02 §A5).
-func foldsNames(className string, idx *schema.Index) bool {
-	return className == schema.UserClass && idx.CaseInsensitive
 }
 
 // acceptIndex decides on a conflict with an index that is there: one with the

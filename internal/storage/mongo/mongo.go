@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -45,7 +46,11 @@ type DB struct {
 	client *mongo.Client
 	db     *mongo.Database
 	prefix string
+	log    *slog.Logger
 	close  func() error
+
+	// anonymousIndexed: see ensureAnonymousIndex.
+	anonymousIndexed atomic.Bool
 }
 
 var _ storage.Store = (*DB)(nil)
@@ -73,11 +78,16 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: %w", err)
 	}
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	base := context.WithoutCancel(ctx)
 	d := &DB{
 		client: client,
 		db:     client.Database(name),
 		prefix: o.CollectionPrefix,
+		log:    log,
 		close: func() error {
 			ctx, cancel := context.WithTimeout(base, closeTimeout)
 			defer cancel()
@@ -92,9 +102,7 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		return nil, errors.Join(fmt.Errorf("mongodb: %w", err), d.Close())
 	}
 	transactions := hello.SetName != "" || hello.Msg == "isdbgrid"
-	if o.Log != nil {
-		o.Log.InfoContext(ctx, "connected to MongoDB", "database", name, "transactions", transactions)
-	}
+	log.InfoContext(ctx, "connected to MongoDB", "database", name, "transactions", transactions)
 	if transactions {
 		return &txDB{d}, nil
 	}

@@ -107,6 +107,10 @@ func (d *DB) createClass(ctx context.Context, c *schema.Class) error {
 			return err
 		}
 	}
+	if c.Name == classUser {
+		d.anonymousIndexed.Store(false) // the collection is new
+		d.ensureAnonymousIndex(ctx)
+	}
 	return nil
 }
 
@@ -142,13 +146,26 @@ func (d *DB) dropClass(ctx context.Context, class string) error {
 }
 
 func (d *DB) addField(ctx context.Context, class string, f *schema.Field) error {
+	if isPassword(class, f.Name) {
+		return d.setFieldOptions(ctx, class, f)
+	}
 	if !listed(f.Name) {
 		return nil
 	}
 	if err := checkPath(f.Name); err != nil {
 		return err
 	}
-	text := typeText(f)
+	if err := d.setType(ctx, class, f); err != nil {
+		return err
+	}
+	if err := d.relationIndexes(ctx, class, f); err != nil {
+		return err
+	}
+	return d.setFieldOptions(ctx, class, f)
+}
+
+// setType enters a field with its type; one that is there must have the same.
+func (d *DB) setType(ctx context.Context, class string, f *schema.Field) error {
 	onInsert := bson.D{}
 	for _, system := range [...]bson.E{
 		{Key: parse.KeyObjectID, Value: "string"},
@@ -161,20 +178,16 @@ func (d *DB) addField(ctx context.Context, class string, f *schema.Field) error 
 	}
 	_, err := d.schemas().UpdateOne(ctx,
 		bson.D{{Key: keyID, Value: class}, {Key: f.Name, Value: bson.D{{Key: "$exists", Value: false}}}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: f.Name, Value: text}}}, {Key: "$setOnInsert", Value: onInsert}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: f.Name, Value: typeText(f)}}}, {Key: "$setOnInsert", Value: onInsert}},
 		options.UpdateOne().SetUpsert(true))
-	switch {
-	case mongo.IsDuplicateKeyError(err):
-		// The field is there already.
-		if err := d.checkType(ctx, class, f); err != nil {
-			return err
-		}
-	case err != nil:
-		return err
+	if mongo.IsDuplicateKeyError(err) { // the field is there already
+		return d.checkType(ctx, class, f)
 	}
-	if err := d.relationIndexes(ctx, class, f); err != nil {
-		return err
-	}
+	return err
+}
+
+// setFieldOptions records what the definition of a field says beyond its type.
+func (d *DB) setFieldOptions(ctx context.Context, class string, f *schema.Field) error {
 	set, unset := &parse.Map{}, []string(nil)
 	for key, m := range map[string]*parse.Map{
 		metaOptions + "." + f.Name:           optionsMap(f),
