@@ -43,7 +43,7 @@ var allowed = map[string]string{
 var confined = map[string]string{
 	"database/sql":                "internal/storage/sqlite",
 	"modernc.org/sqlite":          "internal/storage/sqlite",
-	"go.mongodb.org/mongo-driver": "internal/storage/mongo",
+	"go.mongodb.org/mongo-driver": "internal/storage/mongo internal/scenario",
 	"github.com/gin-gonic/gin":    "server server/rest",
 	"github.com/coder/websocket":  "livequery",
 	"golang.org/x/crypto":         "internal/auth",

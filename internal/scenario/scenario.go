@@ -6,6 +6,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,10 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/parse"
@@ -79,7 +84,8 @@ type Server struct {
 // Database is one database that scenarios run on.
 type Database struct {
 	Name string
-	// URI returns the databaseURI of a fresh database.
+	// URI returns the databaseURI of a fresh database, which is removed when
+	// the test ends.
 	URI func(t *testing.T) string
 }
 
@@ -101,8 +107,25 @@ func mongoURI(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("PARGO_TEST_MONGO_URL: %v", err)
 	}
-	u.Path = "/pargo_scenario_" + parse.NewObjectID(8)
+	name := "pargo_scenario_" + parse.NewObjectID(8)
+	u.Path = "/" + name
+	t.Cleanup(func() { drop(t, u.String(), name) })
 	return u.String()
+}
+
+// drop removes a database of MongoDB once its server has stopped.
+func drop(t *testing.T, uri, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	defer cancel()
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		t.Errorf("connect to drop %s: %v", name, err)
+		return
+	}
+	if err := errors.Join(client.Database(name).Drop(ctx), client.Disconnect(ctx)); err != nil {
+		t.Errorf("drop %s: %v", name, err)
+	}
 }
 
 // Run runs the scenarios on every database.

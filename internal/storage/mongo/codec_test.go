@@ -69,8 +69,10 @@ func extJSON(t testing.TB, doc []byte) string {
 	return string(b)
 }
 
-// sameObject compares objects by value: maps and ACLs keep private state.
+// sameObject compares objects by value: they, maps and ACLs keep private state.
 var sameObject = cmp.Options{
+	cmpopts.IgnoreUnexported(parse.Object{}),
+	cmpopts.IgnoreUnexported(parse.Object{}),
 	cmp.Transformer("Map", func(m parse.Map) []parse.MapField {
 		var out []parse.MapField
 		for k, v := range m.All() {
