@@ -83,6 +83,7 @@ func AppendJSON(dst []byte, v Value) []byte {
 func appendMap(dst []byte, m *Map) []byte {
 	dst = append(dst, '{')
 	if m != nil {
+		m.Load()
 		for i := range m.fields {
 			if i > 0 {
 				dst = append(dst, ',')
@@ -113,17 +114,14 @@ func (o *Object) appendRest(dst []byte, more bool) []byte {
 		key(KeyObjectID)
 		dst = appendString(dst, o.ID)
 	}
-	for i := range o.Fields.fields {
-		f := &o.Fields.fields[i]
-		if f.Key != "" && f.Key[0] == '_' {
-			continue
-		}
+	if o.Fields.raw != "" {
 		if more {
 			dst = append(dst, ',')
 		}
 		more = true
-		dst = append(appendString(dst, f.Key), ':')
-		dst = AppendJSON(dst, f.Value)
+		dst = o.Fields.appendRaw(dst)
+	} else {
+		dst, more = o.Fields.appendVisible(dst, more)
 	}
 	if o.CreatedAt != 0 {
 		key(KeyCreatedAt)
@@ -135,26 +133,49 @@ func (o *Object) appendRest(dst []byte, more bool) []byte {
 	}
 	if o.ACL != nil {
 		key(KeyACL)
-		dst = append(dst, '{')
-		for i, e := range o.ACL.entries {
-			if i > 0 {
+		dst = o.ACL.appendJSON(dst)
+	}
+	return append(dst, '}')
+}
+
+// appendJSON appends the wire form.
+func (a *ACL) appendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, e := range a.entries {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, e.Subject), ":{"...)
+		if e.Read {
+			dst = append(dst, `"read":true`...)
+		}
+		if e.Write {
+			if e.Read {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, e.Subject), ":{"...)
-			if e.Read {
-				dst = append(dst, `"read":true`...)
-			}
-			if e.Write {
-				if e.Read {
-					dst = append(dst, ',')
-				}
-				dst = append(dst, `"write":true`...)
-			}
-			dst = append(dst, '}')
+			dst = append(dst, `"write":true`...)
 		}
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')
+}
+
+// appendVisible appends the fields without internal ones, and tells whether
+// anything stands before what comes next.
+func (m *Map) appendVisible(dst []byte, more bool) ([]byte, bool) {
+	for i := range m.fields {
+		f := &m.fields[i]
+		if f.Key != "" && f.Key[0] == '_' {
+			continue
+		}
+		if more {
+			dst = append(dst, ',')
+		}
+		more = true
+		dst = append(appendString(dst, f.Key), ':')
+		dst = AppendJSON(dst, f.Value)
+	}
+	return dst, more
 }
 
 // AppendFields appends the fields alone as a JSON object, internal ones

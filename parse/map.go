@@ -13,10 +13,14 @@ type MapField struct {
 }
 
 // Map is a JSON object that keeps the order of its keys. The zero value is an
-// empty map. It is not safe for concurrent writes.
+// empty map. It is not safe for concurrent writes; one whose object was decoded
+// lazily ([DecodeDocument]) not even for concurrent reads before [Map.Load].
 type Map struct {
 	fields []MapField
 	index  map[string]int // nil below indexFrom keys
+	// raw, if not empty, is the text of the fields, as yet undecoded; fields
+	// then holds only what was set since, which wins over the text.
+	raw string
 }
 
 // NewMap returns a map of the given fields, in order; a later duplicate key
@@ -34,11 +38,15 @@ func (m *Map) Len() int {
 	if m == nil {
 		return 0
 	}
+	m.Load()
 	return len(m.fields)
 }
 
 // At returns the i-th field.
-func (m *Map) At(i int) MapField { return m.fields[i] }
+func (m *Map) At(i int) MapField {
+	m.Load()
+	return m.fields[i]
+}
 
 func (m *Map) find(key string) int {
 	if m == nil {
@@ -63,11 +71,17 @@ func (m *Map) Get(key string) (Value, bool) {
 	if i := m.find(key); i >= 0 {
 		return m.fields[i].Value, true
 	}
+	if m != nil && m.raw != "" {
+		return rawGet(m.raw, key)
+	}
 	return nil, false
 }
 
 // Has reports whether key is present, null included.
-func (m *Map) Has(key string) bool { return m.find(key) >= 0 }
+func (m *Map) Has(key string) bool {
+	_, ok := m.Get(key)
+	return ok
+}
 
 // String returns the string at key, or "" if there is none.
 func (m *Map) String(key string) string {
@@ -93,6 +107,7 @@ func (m *Map) Set(key string, value Value) {
 
 // Delete removes key, keeps the order of the rest, and reports whether it was there.
 func (m *Map) Delete(key string) bool {
+	m.Load()
 	i := m.find(key)
 	if i < 0 {
 		return false
@@ -118,6 +133,7 @@ func (m *Map) All() iter.Seq2[string, Value] {
 		if m == nil {
 			return
 		}
+		m.Load()
 		for i := range m.fields {
 			if !yield(m.fields[i].Key, m.fields[i].Value) {
 				return
@@ -131,7 +147,7 @@ func (m *Map) Clone() *Map {
 	if m == nil {
 		return nil
 	}
-	c := &Map{fields: append(make([]MapField, 0, len(m.fields)+4), m.fields...)}
+	c := &Map{fields: append(make([]MapField, 0, len(m.fields)+4), m.fields...), raw: m.raw}
 	if m.index != nil {
 		c.reindex()
 	}

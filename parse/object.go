@@ -18,6 +18,8 @@ type Object struct {
 	UpdatedAt Date
 	ACL       *ACL // nil: no ACL, public
 	Fields    Map
+	// aclText is the text that ACL was read from, see [DecodeDocument].
+	aclText string
 }
 
 // Get returns a field by its wire name, system fields included: objectId is a

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
@@ -26,7 +27,22 @@ func (c *client) AsMaster() cloudcode.Client {
 
 // Get implements cloudcode.Client.
 func (c *client) Get(ctx context.Context, class, id string) (*parse.Object, error) {
-	return c.s.Get(ctx, c.p, class, id, nil)
+	o, err := c.s.Get(ctx, c.p, class, id, nil)
+	if err != nil {
+		return nil, reveal(err)
+	}
+	o.Fields.Load()
+	return o, nil
+}
+
+// reveal makes an error one that cloud code may hand on to a client: what is
+// not said in the protocol's terms stays in the log.
+func reveal(err error) error {
+	var pe *parse.Error
+	if err == nil || errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &parse.Error{Code: parse.InternalServerError, Message: "An internal server error occurred", Err: err}
 }
 
 // Find implements cloudcode.Client.
@@ -34,7 +50,10 @@ func (c *client) Find(ctx context.Context, class string, q query.Query) ([]*pars
 	q.Count = false
 	found, err := c.s.Find(ctx, c.p, class, &q)
 	if err != nil {
-		return nil, err
+		return nil, reveal(err)
+	}
+	for _, o := range found.Objects {
+		o.Fields.Load()
 	}
 	return found.Objects, nil
 }
@@ -44,7 +63,7 @@ func (c *client) Count(ctx context.Context, class string, q query.Query) (int64,
 	q.Limit, q.Count = 0, true
 	found, err := c.s.Find(ctx, c.p, class, &q)
 	if err != nil {
-		return 0, err
+		return 0, reveal(err)
 	}
 	return found.Count, nil
 }
@@ -53,7 +72,7 @@ func (c *client) Count(ctx context.Context, class string, q query.Query) (int64,
 func (c *client) Create(ctx context.Context, class string, fields *parse.Map) (*parse.Object, error) {
 	saved, err := c.s.Create(ctx, c.p, &Write{Class: class, Body: fields})
 	if err != nil {
-		return nil, err
+		return nil, reveal(err)
 	}
 	return c.present(saved.Object)
 }
@@ -62,7 +81,7 @@ func (c *client) Create(ctx context.Context, class string, fields *parse.Map) (*
 func (c *client) Update(ctx context.Context, class, id string, fields *parse.Map) (*parse.Object, error) {
 	saved, err := c.s.Update(ctx, c.p, &Write{Class: class, ID: id, Body: fields})
 	if err != nil {
-		return nil, err
+		return nil, reveal(err)
 	}
 	return c.present(saved.Object)
 }
@@ -96,10 +115,10 @@ func readable(clp *schema.CLP) *schema.CLP {
 
 // Delete implements cloudcode.Client.
 func (c *client) Delete(ctx context.Context, class, id string) error {
-	return c.s.Delete(ctx, c.p, class, id)
+	return reveal(c.s.Delete(ctx, c.p, class, id))
 }
 
 // InTx implements cloudcode.Client.
 func (c *client) InTx(ctx context.Context, f func(ctx context.Context, tx cloudcode.Client) error) error {
-	return c.s.InTx(ctx, func(ctx context.Context, tx *Service) error { return f(ctx, tx.Client(c.p)) })
+	return reveal(c.s.InTx(ctx, func(ctx context.Context, tx *Service) error { return f(ctx, tx.Client(c.p)) }))
 }

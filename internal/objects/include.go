@@ -81,6 +81,9 @@ func (r *reading) includes() *includeNode {
 
 // project leaves of an included object what the query asks for.
 func (n *includeNode) project(o *parse.Object) *parse.Object {
+	if n.keys == nil && n.exclude == nil && n.children == nil {
+		return o // nothing below it changes
+	}
 	c := *o
 	if n.keys == nil && n.exclude == nil {
 		c.Fields = *o.Fields.Clone()

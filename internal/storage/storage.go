@@ -39,6 +39,9 @@ type Find struct {
 	Limit int // query.NoLimit: all
 	// Keys lists the top-level fields wanted; nil: all. Adapters may return more.
 	Keys []string
+	// Lazy allows an adapter to leave fields undecoded (see parse.Map.Lazy):
+	// each object is then for one goroutine, until its Fields are loaded.
+	Lazy bool
 }
 
 // Update changes the one object that matches Where.

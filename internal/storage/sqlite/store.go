@@ -80,18 +80,23 @@ type found struct {
 
 func (db *DB) find(ctx context.Context, c *conn, f *storage.Find) ([]*parse.Object, error) {
 	var out []*parse.Object
-	err := db.each(ctx, c, f, func(r found) { out = append(out, r.object) })
+	err := db.each(ctx, c, f, false, func(r found) { out = append(out, r.object) })
 	return out, err
 }
 
-// each calls row for the objects that f asks for, in order.
-func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, row func(found)) error {
+// each calls row for the objects that f asks for, in order; locate also tells
+// where they lie.
+func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, row func(found)) error {
 	if f.Limit == 0 {
 		return nil
 	}
 	t := db.tables.of(f.Class)
 	w := where{t: t, sql: make([]byte, 0, 256)}
-	w.add(t.selects + " WHERE ")
+	if locate {
+		w.add(t.locates + " WHERE ")
+	} else {
+		w.add(t.selects + " WHERE ")
+	}
 	m, err := w.matcher(f.Where)
 	if err != nil {
 		return err
@@ -107,11 +112,13 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, row func(found
 		skip, limit = 0, query.NoLimit
 	}
 	var list []found // rows yet to be sorted
+	var near *parse.Object
 	err = c.query(ctx, string(w.sql), w.args, func(r []driver.Value) (bool, error) {
-		x, err := t.decode(r)
+		x, err := t.decode(r, f.Lazy && m == nil && sorted, near)
 		if err != nil {
 			return false, err
 		}
+		near = x.object
 		switch {
 		case m != nil && !m.Match(x.object):
 		case !sorted:
@@ -164,7 +171,7 @@ func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.N
 		return total, err
 	}
 	err = c.query(ctx, t.selects+" WHERE "+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
-		x, err := t.decode(r)
+		x, err := t.decode(r, false, nil)
 		if err == nil && m.Match(x.object) {
 			total++
 		}
@@ -173,27 +180,22 @@ func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.N
 	return total, err
 }
 
-// decode reads a row of table.selects.
-func (t *table) decode(r []driver.Value) (found, error) {
-	rowid, _ := r[0].(int64)
-	id, _ := r[1].(string)
-	created, _ := r[2].(int64)
-	updated, _ := r[3].(int64)
-	doc, _ := r[6].(string)
-	m, err := parse.DecodeMap([]byte(doc), storedLimits)
+// decode reads a row of table.selects or table.locates; near is a row before it.
+func (t *table) decode(r []driver.Value, lazy bool, near *parse.Object) (found, error) {
+	doc, _ := r[0].(string)
+	o, err := parse.DecodeDocument(t.class.Name, doc, lazy, near)
 	if err != nil {
-		return found{}, fmt.Errorf("stored object %s of class %s: %w", id, t.class.Name, err)
+		return found{}, fmt.Errorf("stored object of class %s: %w", t.class.Name, err)
 	}
-	o := &parse.Object{
-		ClassName: t.class.Name, ID: id,
-		CreatedAt: parse.Date(created), UpdatedAt: parse.Date(updated), Fields: *m,
+	x := found{object: o}
+	if len(r) > 1 {
+		x.rowid, _ = r[1].(int64)
 	}
-	if read, ok := r[4].(string); ok {
-		write, _ := r[5].(string)
-		o.ACL = parse.ACLFromSubjects(splitSubjects(read), splitSubjects(write))
-	}
-	return found{rowid, o}, nil
+	return x, nil
 }
+
+// document returns the text that is kept of an object.
+func document(o *parse.Object) string { return string(o.AppendDocument(make([]byte, 0, 768))) }
 
 // date returns a time as stored; the zero Date stands for a missing one.
 func date(d parse.Date) driver.Value {
@@ -207,7 +209,7 @@ func date(d parse.Date) driver.Value {
 func (t *table) row(o *parse.Object) []driver.Value {
 	row := make([]driver.Value, 0, 6+len(t.columns)+len(t.folded))
 	row = append(row, o.ID, date(o.CreatedAt), date(o.UpdatedAt), subjects(o.ACL, false), subjects(o.ACL, true),
-		string(o.AppendFields(make([]byte, 0, 512))))
+		document(o))
 	for i := range t.columns {
 		row = append(row, t.columns[i].of(o))
 	}
@@ -229,7 +231,7 @@ func (t *table) insertRows(ctx context.Context, c *conn, rows [][]driver.Value) 
 func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, after *parse.Object, err error) {
 	t := db.tables.of(u.Class)
 	var hit found
-	err = db.each(ctx, c, &storage.Find{Class: u.Class, Where: u.Where, Limit: 1}, func(x found) { hit = x })
+	err = db.each(ctx, c, &storage.Find{Class: u.Class, Where: u.Where, Limit: 1}, true, func(x found) { hit = x })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -246,7 +248,7 @@ func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, a
 	after.UpdatedAt = u.UpdatedAt
 	var sql strings.Builder
 	sql.WriteString("UPDATE " + t.sql + " SET " + colUpdated + " = ?, " + colDoc + " = ?")
-	args := []driver.Value{date(after.UpdatedAt), string(after.AppendFields(make([]byte, 0, 512)))}
+	args := []driver.Value{date(after.UpdatedAt), nil}
 	set := func(col string, v driver.Value) {
 		sql.WriteString(", " + col + " = ?")
 		args = append(args, v)
@@ -256,6 +258,7 @@ func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, a
 		set(colRead, subjects(after.ACL, false))
 		set(colWrite, subjects(after.ACL, true))
 	}
+	args[1] = document(after)
 	for i := range t.columns {
 		if v := t.columns[i].of(after); v != t.columns[i].of(before) {
 			set(t.columns[i].sql, v)
@@ -278,7 +281,7 @@ func (db *DB) remove(ctx context.Context, c *conn, class *schema.Class, n query.
 	t := db.tables.of(class)
 	var out []*parse.Object
 	var ids parse.Array
-	err := db.each(ctx, c, &storage.Find{Class: class, Where: n, Limit: query.NoLimit}, func(x found) {
+	err := db.each(ctx, c, &storage.Find{Class: class, Where: n, Limit: query.NoLimit}, true, func(x found) {
 		out = append(out, x.object)
 		ids = append(ids, float64(x.rowid))
 	})

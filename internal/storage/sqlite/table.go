@@ -44,9 +44,10 @@ type table struct {
 	byField map[string]*column
 	// folded are the string fields that have a second, case-folded column for
 	// a case-insensitive index.
-	folded  []column
-	insert  string
-	selects string
+	folded []column
+	insert string
+	// selects reads documents; locates also where they lie.
+	selects, locates string
 	// uniques finds an index by what the database says of a violation.
 	uniques map[string]*schema.Index
 }
@@ -149,8 +150,10 @@ func newTable(c *schema.Class) *table {
 	for i := range c.Indexes {
 		t.addIndex(&c.Indexes[i])
 	}
-	t.selects = "SELECT rowid, " + strings.Join([]string{colID, colCreated, colUpdated, colRead, colWrite, colDoc}, ", ") +
-		" FROM " + t.sql
+	// One column is read where one is enough: what a column costs is mostly
+	// fixed, and the document has everything.
+	t.selects = "SELECT " + colDoc + " FROM " + t.sql
+	t.locates = "SELECT " + colDoc + ", rowid FROM " + t.sql
 	cols := []string{colID, colCreated, colUpdated, colRead, colWrite, colDoc}
 	for _, col := range slices.Concat(t.columns, t.folded) {
 		cols = append(cols, col.sql)
@@ -342,21 +345,4 @@ func subjects(acl *parse.ACL, write bool) driver.Value {
 		b.WriteByte('|')
 	}
 	return b.String()
-}
-
-// unescapeSubject is the inverse of escapeSubject.
-var unescapeSubject = strings.NewReplacer("%7C", "|", "%25", "%")
-
-func splitSubjects(s string) []string {
-	s = strings.Trim(s, "|")
-	if s == "" {
-		return nil
-	}
-	list := strings.Split(s, "|")
-	if strings.IndexByte(s, '%') >= 0 {
-		for i, e := range list {
-			list[i] = unescapeSubject.Replace(e)
-		}
-	}
-	return list
 }
