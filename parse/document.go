@@ -159,16 +159,21 @@ func (d *decoder) skip() bool {
 }
 
 func (d *decoder) skipString() bool {
-	for d.i++; d.i < len(d.s); d.i++ {
-		switch d.s[d.i] {
-		case '\\':
-			d.i++
-		case '"':
-			d.i++
+	d.i++
+	for {
+		n := strings.IndexByte(d.s[d.i:], '"')
+		if n < 0 {
+			return false
+		}
+		slashes := 0
+		for slashes < n && d.s[d.i+n-1-slashes] == '\\' {
+			slashes++
+		}
+		d.i += n + 1
+		if slashes%2 == 0 {
 			return true
 		}
 	}
-	return false
 }
 
 // eachRaw calls f with each key of a text of fields and the bounds of its

@@ -15,6 +15,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -95,7 +96,11 @@ func newWorld(t testing.TB, change func(*auth.Options, *objects.Options)) *world
 			t.Error(err)
 		}
 	})
-	reg := schema.NewRegistry(db)
+	store := storage.Store(db)
+	if _, bench := t.(*testing.B); !bench {
+		store = storage.Checked(db)
+	}
+	reg := schema.NewRegistry(store)
 	if err := reg.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +129,7 @@ func newWorld(t testing.TB, change func(*auth.Options, *objects.Options)) *world
 	if change != nil {
 		change(&ao, &oo)
 	}
-	w.objs = objects.New(db, reg, w.app, oo)
+	w.objs = objects.New(store, reg, w.app, oo)
 	w.Service = auth.New(w.objs, ao)
 	pub.Service = w.Service
 	w.OnRevoke(w.revoked.add)

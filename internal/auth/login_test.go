@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -397,4 +398,61 @@ func TestPresent(t *testing.T) {
 			wantError(t, err, parse.OperationForbidden, "")
 		}
 	}
+}
+
+// Fields that other servers left in the database stay there.
+func TestPresentOldRows(t *testing.T) {
+	w := newWorld(t, nil)
+	class := w.objs.Registry().Current().Class(user)
+	data := func(s string) parse.Value {
+		if s == "" {
+			return nil
+		}
+		return body(t, s)
+	}
+	for i, tt := range []struct{ stored, shown string }{
+		{"", ""},
+		{`{}`, ""},
+		{`{"acme":null}`, ""},
+		{`{"acme":{"id":"1"}}`, `{"acme":{"id":"1"}}`},
+		{`{"acme":{"id":"2"},"anonymous":null}`, `{"acme":{"id":"2"}}`},
+	} {
+		o := &parse.Object{ClassName: user, ID: "old" + strconv.Itoa(i), CreatedAt: 1, UpdatedAt: 1}
+		o.Set("username", o.ID)
+		o.Set("password", "plain")
+		o.Set("authData", data(tt.stored))
+		if err := w.objs.Store().Insert(t.Context(), class, []*parse.Object{o}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.objs.Get(t.Context(), master, user, o.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &parse.Object{ClassName: user, ID: o.ID, CreatedAt: 1, UpdatedAt: 1}
+		want.Set("username", o.ID)
+		if tt.shown != "" {
+			want.Set("authData", data(tt.shown))
+		}
+		if !parse.Equal(want, got) {
+			t.Errorf("stored %q: %s", tt.stored, got.AppendJSON(nil))
+		}
+	}
+}
+
+func TestClassSaysWhoReadsUsers(t *testing.T) {
+	w := newWorld(t, nil)
+	if _, err := w.objs.Registry().Apply(t.Context(), func(have *schema.Snapshot) ([]schema.Step, error) {
+		def := *have.Class(user)
+		def.OwnerRoles, def.OwnerWriteRoles = []string{"reader"}, []string{"writer"}
+		return []schema.Step{{Kind: schema.SetMeta, Class: user, Def: &def}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m := w.signUpAs(nobody, `{"username":"alice","password":"x","ACL":{"*":{"read":true}}}`)
+	want := `{"` + m.id + `":{"read":true,"write":true},"role:reader":{"read":true},"role:writer":{"read":true,"write":true}}`
+	diff(t, want, string(parse.AppendJSON(nil, w.stored(m.id).ACL.Value())))
+	w.mustUpdate(w.as(m), user, m.id, `{"ACL":{"*":{"read":true}}}`)
+	diff(t, want, string(parse.AppendJSON(nil, w.stored(m.id).ACL.Value())))
+	w.mustUpdate(master, user, m.id, `{"ACL":{"*":{"read":true}}}`)
+	diff(t, `{"*":{"read":true}}`, string(parse.AppendJSON(nil, w.stored(m.id).ACL.Value())))
 }

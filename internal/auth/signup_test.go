@@ -176,6 +176,28 @@ func TestAnonymousUsers(t *testing.T) {
 	diff(t, first.id, w.login("named").id)
 }
 
+// Provider logins run beforeLogin; who changes his credentials meanwhile ends them.
+func TestAnonymousLoginHooks(t *testing.T) {
+	w := newWorld(t, nil)
+	login := `{"authData":{"anonymous":{"id":"dev-1"}}}`
+	m := w.signUpAs(nobody, login)
+	bar := true
+	w.app.BeforeLogin(func(_ context.Context, r *cloudcode.LoginRequest) error {
+		if bar {
+			return cloudcode.Err(parse.OperationForbidden, "barred")
+		}
+		w.mustUpdate(master, user, r.User.ID, `{"username":"named","password":"x"}`)
+		return nil
+	})
+	_, err := w.SignUp(t.Context(), nobody, body(t, login), nil)
+	wantError(t, err, parse.OperationForbidden, "barred")
+	w.as(m)
+	bar = false
+	_, err = w.SignUp(t.Context(), nobody, body(t, login), nil)
+	wantError(t, err, parse.ObjectNotFound, "")
+	diff(t, 0, len(w.sessions(master)))
+}
+
 func TestAnonymousLocked(t *testing.T) {
 	w := newWorld(t, nil)
 	login := `{"authData":{"anonymous":{"id":"dev-1"}}}`

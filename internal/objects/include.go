@@ -112,12 +112,15 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 	now := []level{{top, list}}
 	for len(now) > 0 {
 		want := map[string]map[string]bool{}
+		values := map[*includeNode][]parse.Value{} // of each child, in the order of its objects
 		for _, l := range now {
 			for name, n := range l.node.children {
-				for _, o := range l.objects {
-					v, _ := o.Fields.Get(name)
-					collect(v, n, want)
+				list := make([]parse.Value, len(l.objects))
+				for i, o := range l.objects {
+					list[i], _ = o.Fields.Get(name)
+					collect(list[i], n, want)
 				}
+				values[n] = list
 			}
 		}
 		if len(want) == 0 {
@@ -133,10 +136,12 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 		for _, l := range now {
 			for name, n := range l.node.children {
 				in := &includer{got: got, made: map[*includeNode]map[parse.Pointer]*parse.Object{}}
-				for _, o := range l.objects {
-					v, ok := o.Fields.Get(name)
-					if !ok {
-						continue
+				for i, o := range l.objects {
+					v := values[n][i]
+					switch v.(type) {
+					case parse.Pointer, parse.Array, *parse.Map:
+					default:
+						continue // nothing to include
 					}
 					if out, keep := in.replace(v, n); keep {
 						o.Fields.Set(name, out)

@@ -1,10 +1,12 @@
 // Starts the real pargo binary on an empty database and gives the SDK to talk to it.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Parse from 'parse/node';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
@@ -22,11 +24,18 @@ export function databases() {
   return list;
 }
 
-// start runs `pargo serve` and resolves once it answers.
-export async function start(database, extra = []) {
-  const dir = mkdtempSync(path.join(tmpdir(), 'pargo-sdk-'));
-  const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', '0',
-    '--schema', path.join(root, 'schema.json'), '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
+// start runs `pargo serve` and resolves once it answers. Of the options, schema
+// is the path or the text of a schema file (default: the payment gateway), dir a
+// data directory that stop({ keep: true }) left, and port the port to listen on.
+export async function start(database, extra = [], { schema = path.join(root, 'schema.json'), dir, port = 0 } = {}) {
+  dir ??= mkdtempSync(path.join(tmpdir(), 'pargo-sdk-'));
+  let schemaFile = schema;
+  if (schema.startsWith('{')) {
+    schemaFile = path.join(dir, 'schema.json');
+    writeFileSync(schemaFile, schema);
+  }
+  const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', `${port}`,
+    '--schema', schemaFile, '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
   const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
@@ -42,26 +51,49 @@ export async function start(database, extra = []) {
   });
   const secrets = JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
   return {
-    url, dir, appId: secrets.appId, masterKey: secrets.masterKey,
+    url, dir, appId: secrets.appId, masterKey: secrets.masterKey, port: Number(new URL(url).port),
     log: () => err,
-    async stop() {
+    // use makes this server the one that the SDK of this process talks to.
+    use(javascriptKey) {
+      Parse.initialize(secrets.appId, javascriptKey, secrets.masterKey);
+      Parse.serverURL = url;
+      Parse.liveQueryServerURL = url.replace(/^http/, 'ws');
+    },
+    async stop({ keep = false } = {}) {
       child.removeAllListeners('exit');
       const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
       child.kill('SIGTERM');
       const result = await ended;
-      rmSync(dir, { recursive: true, force: true });
+      if (!keep) rmSync(dir, { recursive: true, force: true });
       return result;
     },
   };
 }
 
-// events collects what a live-query subscription receives.
+// The text of a schema file with the given classes in pargo's own form.
+export const schemaOf = (classes) => JSON.stringify({ classes });
+
+// A schema that leaves everything to the client; classes come by being written to.
+export const openSchema = schemaOf([]);
+export const freely = ['--allowClientClassCreation', 'true'];
+
+export const master = { useMasterKey: true };
+export const as = (user) => ({ sessionToken: user.getSessionToken() });
+
+// code is a check for assert.rejects: the Parse error has this code, and a text like this.
+export const code = (expected, text = /./) => (error) => {
+  assert.equal(error.code, expected, `${error.code}: ${error.message}`);
+  assert.match(error.message, text);
+  return true;
+};
+
+// collect keeps what a live-query subscription receives.
 export async function collect(subscription) {
   const seen = [];
   const waiting = [];
   for (const name of ['create', 'update', 'enter', 'leave', 'delete']) {
-    subscription.on(name, (object) => {
-      seen.push({ event: name, object });
+    subscription.on(name, (object, original) => {
+      seen.push({ event: name, object, original: original instanceof Parse.Object ? original : undefined });
       for (const w of waiting.splice(0)) w();
     });
   }
