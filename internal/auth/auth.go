@@ -37,7 +37,7 @@ type Options struct {
 	// server that alone writes to its database: every change reaches it.
 	CacheTTL time.Duration
 	// FoldedNames: the database has unique indexes on username and email that
-	// do not regard case, so that no query has to look for such duplicates.
+	// do not regard case, so that no query has to look for those that differ by case.
 	FoldedNames bool
 	Now         func() time.Time
 	Log         *slog.Logger

@@ -117,8 +117,8 @@ func wantCredentials(body *parse.Map) error {
 // emailFormat is all the protocol asks of an address.
 var emailFormat = regexp.MustCompile(`^.+@.+$`)
 
-// checkNames validates username and email and refuses those that differ from
-// another user's by case only. Exact duplicates are the database's to refuse.
+// checkNames validates username and email and refuses those that another user
+// has. What is stored meanwhile is the database's to refuse.
 func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error {
 	if v, ok := w.Body.Get("username"); ok {
 		name, isString := v.(string)
@@ -157,20 +157,21 @@ func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error 
 	return r.free(ctx, w, "email", email, parse.Errorf(parse.EmailTaken, textEmailTaken))
 }
 
-// free looks for another user whose field differs by case only, unless the
-// database forbids that by itself.
+// free looks for another user with that name or address. Where the database
+// itself tells names apart without regard to case, an exact one is looked for,
+// which an index finds: it is refused before anything else is done, and those
+// that differ by case when the user is stored.
 func (r *userRule) free(ctx context.Context, w *objects.WriteState, field, value string, taken error) error {
 	if w.Before != nil && w.Before.String(field) == value {
 		return nil
 	}
-	if r.s.o.FoldedNames {
-		return nil
+	same := query.Equal(field, value)
+	if !r.s.o.FoldedNames {
+		same = &query.Regex{Path: query.Path(field), Pattern: "^" + regexp.QuoteMeta(value) + "$", Options: "i"}
 	}
 	list, err := w.Store.Find(ctx, &storage.Find{
 		Class: w.Class,
-		Where: query.AllOf(
-			&query.Regex{Path: query.Path(field), Pattern: "^" + regexp.QuoteMeta(value) + "$", Options: "i"},
-			&query.Compare{Path: parse.KeyObjectID, Op: query.Ne, Value: w.ID}),
+		Where: query.AllOf(same, &query.Compare{Path: parse.KeyObjectID, Op: query.Ne, Value: w.ID}),
 		Limit: 1,
 		Keys:  []string{field},
 	})
