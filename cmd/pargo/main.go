@@ -29,6 +29,9 @@ Usage:
 `
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		tuneGC()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
