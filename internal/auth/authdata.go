@@ -72,15 +72,15 @@ func anonymousID(authData *parse.Map) string {
 	return d.String("id")
 }
 
-// usable reports whether authData names a provider with data.
-func usable(authData parse.Value) bool {
+// usable returns authData if it names a provider with data, else nil.
+func usable(authData parse.Value) *parse.Map {
 	m, _ := authData.(*parse.Map)
 	for _, v := range m.All() {
 		if d, ok := v.(*parse.Map); ok && d.Len() > 0 {
-			return true
+			return m
 		}
 	}
-	return false
+	return nil
 }
 
 // checkProvider checks what a client says about itself at a provider.

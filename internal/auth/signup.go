@@ -35,11 +35,15 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 		body = &parse.Map{}
 	}
 	body.Delete("sessionToken")
-	data, _ := body.Get("authData")
-	byProvider := usable(data)
-	id := ""
-	if byProvider {
-		for provider, d := range data.(*parse.Map).All() {
+	v, _ := body.Get("authData")
+	data := usable(v)
+	id := anonymousID(data)
+	if data == nil {
+		if err := wantCredentials(body); err != nil {
+			return nil, err
+		}
+	} else {
+		for provider, d := range data.All() {
 			if d == nil {
 				continue
 			}
@@ -47,18 +51,15 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 				return nil, err
 			}
 		}
-		id = anonymousID(data.(*parse.Map))
 		if res, err := s.loginAnonymous(ctx, p, id); err != nil || res != nil {
 			return res, err
 		}
-	} else if err := wantCredentials(body); err != nil {
-		return nil, err
 	}
 	if body.Has("emailVerified") && !p.Bypass() {
 		return nil, errVerified()
 	}
 	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Context: cctx})
-	if byProvider && parse.CodeOf(err) == parse.AccountAlreadyLinked {
+	if data != nil && parse.CodeOf(err) == parse.AccountAlreadyLinked {
 		// Another request with the same id was faster: this one is a login.
 		if res, lost := s.loginAnonymous(ctx, p, id); lost != nil || res != nil {
 			return res, lost
@@ -71,7 +72,7 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 		return &Result{Saved: saved}, nil
 	}
 	provider := "password"
-	if byProvider {
+	if data != nil {
 		provider = anonymousProvider
 	}
 	token, err := s.startSession(ctx, saved.Object.ID, p.InstallationID, createdWith("signup", provider))
