@@ -39,8 +39,13 @@ func (c *client) Get(ctx context.Context, class, id string) (*parse.Object, erro
 // not said in the protocol's terms stays in the log.
 func reveal(err error) error {
 	var pe *parse.Error
-	if err == nil || errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.As(err, &pe) {
 		return err
+	}
+	for _, ended := range [...]error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return ended // without what the database says about it
+		}
 	}
 	return &parse.Error{Code: parse.InternalServerError, Message: "An internal server error occurred", Err: err}
 }
@@ -120,5 +125,13 @@ func (c *client) Delete(ctx context.Context, class, id string) error {
 
 // InTx implements cloudcode.Client.
 func (c *client) InTx(ctx context.Context, f func(ctx context.Context, tx cloudcode.Client) error) error {
-	return reveal(c.s.InTx(ctx, func(ctx context.Context, tx *Service) error { return f(ctx, tx.Client(c.p)) }))
+	var own error // what f says, which cloud code writes for clients
+	err := c.s.InTx(ctx, func(ctx context.Context, tx *Service) error {
+		own = f(ctx, tx.Client(c.p))
+		return own
+	})
+	if own != nil && errors.Is(err, own) {
+		return own
+	}
+	return reveal(err)
 }
