@@ -166,11 +166,26 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 	case hasCode(err, codeOverflow):
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
 	}
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+	cause := ctx.Err()
+	switch timeout := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled); {
+	case cause != nil && !errors.Is(err, cause):
 		return fmt.Errorf("%s %s: %w: %w", op, class, cause, err)
+	case cause == nil && timeout:
+		return fmt.Errorf("%s %s: %w", op, class, &timeoutError{err})
 	}
 	return fmt.Errorf("%s %s: %w", op, class, err)
 }
+
+// timeoutError is an error of the driver about a time limit of its own, such as
+// that for finding a server. It is a failure of the database and no context
+// error: the caller's context goes on. As finds in it what the driver looks for.
+type timeoutError struct{ cause error }
+
+// Error implements error.
+func (e *timeoutError) Error() string { return e.cause.Error() }
+
+// As lets errors.As see the error of the driver; errors.Is does not.
+func (e *timeoutError) As(target any) bool { return errors.As(e.cause, target) }
 
 // indexInMessage finds the name of the index in the text of a duplicate key
 // error: "… index: name dup key: …", of old servers "… index: db.coll.$name dup key: …".
