@@ -91,6 +91,8 @@ func TestFind(t *testing.T) {
 		{"relatedTo without a relation", "Cat", relatedTo("b1", "title"), user("u"), "", 0},
 		{"owners", "Book", `{"where":{"fans":` + catPointer("c2") + `}}`, user("u"), "b1", 0},
 		{"not owners", "Book", `{"where":{"fans":{"$ne":` + catPointer("c2") + `}}}`, user("u"), "b2 b3 b4", 0},
+		{"owners by inQuery", "Book", `{"where":{"fans":{"$inQuery":{"className":"Cat","where":{"age":3}}}}}`, user("u"), "b4", 0},
+		{"owners by notInQuery", "Book", `{"where":{"fans":{"$notInQuery":{"className":"Cat","where":{"age":3}}}}}`, user("u"), "b1 b2 b3", 0},
 		{"relation exists", "Book", `{"where":{"fans":{"$exists":true}}}`, user("u"), "", 0},
 		{"in or", "Book", `{"where":{"$or":[{"title":"D"},{"cat":{"$inQuery":{"className":"Cat","where":{"name":"Tom"}}}}]}}`, user("u"), "b1 b4", 0},
 		{"redirect", "Book", `{"redirectClassNameForKey":"fans"}`, user("v"), "c1 c2", 0},

@@ -23,7 +23,14 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 	return query.Rewrite(where, func(n query.Node) (query.Node, error) {
 		switch n := n.(type) {
 		case *query.SubQuery:
-			return s.subQuery(ctx, p, n)
+			m, err := s.subQuery(ctx, p, n)
+			if err != nil {
+				return nil, err
+			}
+			if isRelation(c, n.Path) {
+				return s.owning(ctx, c, n.Path, m.Op, m.Values)
+			}
+			return m, nil
 		case *query.RelatedTo:
 			return s.relatedTo(ctx, p, n)
 		case *query.Compare:
@@ -58,7 +65,7 @@ func isRelation(c *schema.Class, path query.Path) bool {
 }
 
 // subQuery runs the inner query as the same caller and lists what it found.
-func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.SubQuery) (query.Node, error) {
+func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.SubQuery) (*query.Member, error) {
 	m := &query.Member{Path: n.Path, Op: query.In, Values: []parse.Value{}}
 	if n.Negate {
 		m.Op = query.Nin
