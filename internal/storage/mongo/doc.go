@@ -11,6 +11,14 @@
 // What pargo knows of a class beyond Parse stands in _metadata.pargo, which
 // Parse Server ignores.
 //
+// # Indexes
+//
+// Indexes are what the schema says, with two exceptions for the sake of shared
+// databases: the folded indexes of users, unique by definition, are made
+// without uniqueness, as Parse Server makes them, and who writes users must
+// look first; and users have a unique index of anonymous ids that the schema
+// does not speak of.
+//
 // # Queries
 //
 // A query tree becomes a filter that selects at least the objects that the
