@@ -166,18 +166,14 @@ func runAll(ctx context.Context, items []item) {
 		return
 	}
 	var wg sync.WaitGroup
-	next := make(chan *item)
-	for range min(batchWorkers, len(items)) {
+	workers := min(batchWorkers, len(items))
+	for w := range workers {
 		wg.Go(func() {
-			for it := range next {
-				it.run(ctx)
+			for i := w; i < len(items); i += workers {
+				items[i].run(ctx)
 			}
 		})
 	}
-	for i := range items {
-		next <- &items[i]
-	}
-	close(next)
 	wg.Wait()
 }
 

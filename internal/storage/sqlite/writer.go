@@ -83,25 +83,30 @@ func (db *DB) writer() {
 				return
 			}
 		}
-		yielded := false
-	gather:
-		for len(group) < groupSize {
-			select {
-			case j := <-db.jobs:
-				group = append(group, j)
-			default:
-				if yielded {
-					break gather
-				}
-				// Those answered by the last commit are about to write again:
-				// let them, before a sync is spent on a single write.
-				yielded = true
-				runtime.Gosched()
-			}
-		}
-		db.commit(group)
+		db.commit(db.gather(group))
 		clear(group)
 	}
+}
+
+// gather adds the writes that wait to a group. Others are about to write: the
+// items of a batch, those whom the last commit has answered. They get the
+// processor before a sync is spent, as long as that brings more writes.
+func (db *DB) gather(group []*job) []*job {
+	grown := true
+	for len(group) < groupSize {
+		select {
+		case j := <-db.jobs:
+			group = append(group, j)
+			grown = true
+		default:
+			if !grown {
+				return group
+			}
+			grown = false
+			runtime.Gosched()
+		}
+	}
+	return group
 }
 
 // commit carries out a group of writes in one transaction and answers them. A
