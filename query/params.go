@@ -54,6 +54,7 @@ func split(s string) []string {
 // [NoLimit]. Errors are *parse.Error; an unknown parameter gives 102.
 func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 	q := &Query{Limit: UnsetLimit}
+	lim = lim.withDefaults()
 	var implied []string // includes that follow from dotted keys
 	for key, v := range params.All() {
 		var err error
@@ -70,17 +71,17 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 			q.IncludeAll = q.IncludeAll || flag(v)
 		case "order":
 			var names []string
-			if names, err = list(key, v); err == nil {
+			if names, err = lim.list(key, v); err == nil {
 				q.Order, err = ParseOrder(strings.Join(names, ","))
 			}
 		case "keys":
-			q.Keys, err = list(key, v)
+			q.Keys, err = lim.list(key, v)
 			implied = append(implied, parents(q.Keys)...)
 		case "excludeKeys":
-			q.ExcludeKeys, err = list(key, v)
+			q.ExcludeKeys, err = lim.list(key, v)
 			implied = append(implied, parents(q.ExcludeKeys)...)
 		case "include":
-			q.Include, err = list(key, v)
+			q.Include, err = lim.list(key, v)
 		case "redirectClassNameForKey":
 			q.Redirect, err = text(key, v)
 		case "explain":
@@ -98,7 +99,28 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 		q.IncludeAll, q.Include = true, nil
 	}
 	q.Include = prefixes(append(q.Include, implied...))
+	if n := len(q.Include); n > lim.Names {
+		return nil, parse.Errorf(parse.InvalidQuery, "Number of include fields (%d) exceeds maximum allowed (%d)", n, lim.Names)
+	}
 	return q, nil
+}
+
+// list is [list] within the limits. They are checked before anything is done
+// with the names, because that takes time in the square of their number.
+func (l Limits) list(key string, v parse.Value) ([]string, error) {
+	names, err := list(key, v)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > l.Names {
+		return nil, parse.Errorf(parse.InvalidQuery, "%s has more than the maximum allowed %d names", key, l.Names)
+	}
+	for _, name := range names {
+		if n := strings.Count(name, ".") + 1; n > l.IncludeDepth {
+			return nil, parse.Errorf(parse.InvalidQuery, "Include depth of %d exceeds maximum allowed depth of %d", n, l.IncludeDepth)
+		}
+	}
+	return names, nil
 }
 
 func whereParam(v parse.Value, lim Limits, sc Scope) (Node, error) {

@@ -13,6 +13,10 @@ type Limits struct {
 	Nodes    int // constraints; default 1000
 	InValues int // elements of one $in, $nin, $all or $containedBy; default 10,000
 	RegexLen int // bytes of one $regex; default 4096
+	// IncludeDepth bounds the parts of one path of include, keys or
+	// excludeKeys, default 50; Names bounds the elements of each list of
+	// names and the includes that follow from them, default 1000.
+	IncludeDepth, Names int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -25,6 +29,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Nodes, 1000)
 	set(&l.InValues, 10_000)
 	set(&l.RegexLen, 4096)
+	set(&l.IncludeDepth, 50)
+	set(&l.Names, 1000)
 	return l
 }
 
