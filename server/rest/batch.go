@@ -64,12 +64,19 @@ func batch(ctx context.Context, c *call) (reply, error) {
 			items[i].call.release()
 		}
 	}()
+	t, _ := c.body.Get("transaction")
+	transaction := t == true
 	for i, req := range requests {
 		if err := c.prepare(&items[i], req); err != nil {
 			return reply{}, err
 		}
+		if r := &items[i].route; transaction && !r.object {
+			// Such a route writes by itself: it would wait for the transaction
+			// that waits for it, and could not be undone.
+			return reply{}, parse.Errorf(parse.InvalidJSON, "%s %s cannot be part of a transaction", r.method, r.pattern)
+		}
 	}
-	if t, _ := c.body.Get("transaction"); t == true {
+	if transaction {
 		if err := c.runInTx(ctx, items); err != nil {
 			return reply{}, err
 		}

@@ -11,6 +11,9 @@ type route struct {
 	params          []string
 	do              handlerFunc
 	segments        []string // pattern, split; ":x" is a parameter
+	// object: the route does nothing but read or write objects through
+	// call.objs, so that it can be part of a transaction.
+	object bool
 }
 
 // routeTable lists every route below the mount path but /health, which needs
@@ -26,18 +29,22 @@ func routeTable() []route {
 		}
 		table = append(table, r)
 	}
-	class := func(prefix, name string) {
-		add("GET", prefix, fixed(name, find))
-		add("POST", prefix, fixed(name, create))
-		add("GET", prefix+"/:objectId", fixedID(name, get))
-		add("PUT", prefix+"/:objectId", fixedID(name, update))
-		add("DELETE", prefix+"/:objectId", fixedID(name, remove))
+	object := func(method, pattern string, do handlerFunc) {
+		add(method, pattern, do)
+		table[len(table)-1].object = true
 	}
-	add("GET", "/classes/:className", find)
-	add("POST", "/classes/:className", create)
-	add("GET", "/classes/:className/:objectId", get)
-	add("PUT", "/classes/:className/:objectId", update)
-	add("DELETE", "/classes/:className/:objectId", remove)
+	class := func(prefix, name string) {
+		object("GET", prefix, fixed(name, find))
+		object("POST", prefix, fixed(name, create))
+		object("GET", prefix+"/:objectId", fixedID(name, get))
+		object("PUT", prefix+"/:objectId", fixedID(name, update))
+		object("DELETE", prefix+"/:objectId", fixedID(name, remove))
+	}
+	object("GET", "/classes/:className", find)
+	object("POST", "/classes/:className", create)
+	object("GET", "/classes/:className/:objectId", get)
+	object("PUT", "/classes/:className/:objectId", update)
+	object("DELETE", "/classes/:className/:objectId", remove)
 
 	add("GET", "/users/me", me)
 	class("/users", "_User")
