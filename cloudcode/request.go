@@ -12,7 +12,8 @@ import (
 type Caller struct {
 	// Master: the request came with the master key; no permission applies.
 	Master bool
-	// User is the caller's _User object; nil without a session.
+	// User is the caller's _User object; nil without a session. It is shared
+	// by all requests of the session and must not be changed.
 	User *parse.Object
 	// Roles are the names of all roles that the user has, inherited ones included.
 	Roles []string
@@ -38,8 +39,8 @@ type SaveRequest struct {
 	Caller Caller
 	Class  string
 	// Object has the stored fields with the changes of the request applied.
-	// Its ID is "" before a create. A new _User has his password in plain
-	// text in the field password.
+	// Its ID is "" before a create. The password of a _User is hashed before
+	// the hooks run: they do not see it, and may set a new one as password.
 	Object *parse.Object
 	// Original is the object as it was; nil on create. It must not be changed.
 	Original *parse.Object

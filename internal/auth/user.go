@@ -70,6 +70,11 @@ func (r *userRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error
 	return nil
 }
 
+// AfterHooks hashes a password that a hook has set.
+func (r *userRule) AfterHooks(ctx context.Context, w *objects.WriteState) error {
+	return r.password(ctx, w)
+}
+
 func errRoleID() error { return parse.Denyf(parse.OperationForbidden, "Invalid object ID.") }
 
 func errVerified() error {

@@ -41,6 +41,9 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 		if err := wr.beforeSave(ctx); err != nil {
 			return nil, err
 		}
+		if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
+			return nil, err
+		}
 		if err := wr.ownAfterHooks(); err != nil {
 			return nil, err
 		}

@@ -46,6 +46,9 @@ type ClassRule interface {
 	// BeforeWrite comes after authorization and type check, before the hooks.
 	// It may change Body, ACL and Response of w.
 	BeforeWrite(ctx context.Context, w *WriteState) error
+	// AfterHooks comes after the hooks before the save, if there are any: what
+	// they set is in Body and must not get past the rule.
+	AfterHooks(ctx context.Context, w *WriteState) error
 	// AfterWrite comes after commit; it may add to saved.Response.
 	AfterWrite(ctx context.Context, w *WriteState, saved *Saved) error
 	// MapDuplicate turns a violated unique index into the error for the client; nil: 137.
@@ -92,6 +95,9 @@ func (NopRule) Constrain(_ *access.Principal, where query.Node) query.Node { ret
 
 // BeforeWrite does nothing.
 func (NopRule) BeforeWrite(context.Context, *WriteState) error { return nil }
+
+// AfterHooks does nothing.
+func (NopRule) AfterHooks(context.Context, *WriteState) error { return nil }
 
 // AfterWrite does nothing.
 func (NopRule) AfterWrite(context.Context, *WriteState, *Saved) error { return nil }

@@ -69,6 +69,9 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 		if err := wr.beforeSave(ctx); err != nil {
 			return nil, err
 		}
+		if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
+			return nil, err
+		}
 		if err := wr.ownAfterHooks(); err != nil {
 			return nil, err
 		}

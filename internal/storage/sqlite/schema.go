@@ -143,6 +143,11 @@ func createClass(ctx context.Context, c *conn, def *schema.Class) error {
 	if _, err := c.exec(ctx, b.String()); err != nil {
 		return err
 	}
+	if def.Name == schema.UserClass {
+		if err := createIndex(ctx, c, def, &anonymousIndex); err != nil {
+			return err
+		}
+	}
 	// SQLite looks at the newest index first, and the first of several violated
 	// ones is the one to tell.
 	for i := range slices.Backward(def.Indexes) {

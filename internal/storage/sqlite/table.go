@@ -52,6 +52,12 @@ type table struct {
 	uniques map[string]*schema.Index
 }
 
+// anonymousIndex makes the id of an anonymous user open one account only. It
+// is no part of the class, as it is not with Parse Server.
+var anonymousIndex = schema.Index{
+	Name: "_auth_data_anonymous_id", Unique: true, Sparse: true, Keys: []schema.IndexKey{{Field: "authData.anonymous.id"}},
+}
+
 // tables caches tables by class name; a new definition replaces the old.
 type tables struct {
 	mu sync.RWMutex
@@ -152,6 +158,9 @@ func newTable(c *schema.Class) *table {
 	}
 	// One column is read where one is enough: what a column costs is mostly
 	// fixed, and the document has everything.
+	if c.Name == schema.UserClass {
+		t.addIndex(&anonymousIndex)
+	}
 	t.selects = "SELECT " + colDoc + " FROM " + t.sql
 	t.locates = "SELECT " + colDoc + ", rowid FROM " + t.sql
 	cols := []string{colID, colCreated, colUpdated, colRead, colWrite, colDoc}

@@ -161,6 +161,9 @@ func (w *where) equalDoc(p query.Path, v parse.Value) (exact bool) {
 	case isString && !p.Dotted() && f != nil:
 		w.add("0") // no other type is a string
 		return true
+	case isString && w.t.class.Name == schema.UserClass && providerID(p):
+		w.add("json_extract("+colDoc+", "+path+") = ?", s) // exactly as the index has it
+		return false
 	case isString && w.plain(p):
 		// An array anywhere on the way may hold the value too.
 		w.add("(json_extract("+colDoc+", "+path+") = ?", s)
@@ -179,6 +182,13 @@ func (w *where) equalDoc(p query.Path, v parse.Value) (exact bool) {
 		return f != nil
 	}
 	return w.wide()
+}
+
+// providerID reports whether a path is authData.<provider>.id, which holds a
+// string or nothing.
+func providerID(p query.Path) bool {
+	parts := strings.Split(string(p), ".")
+	return len(parts) == 3 && parts[0] == "authData" && parts[2] == "id"
 }
 
 // plain reports whether a path leads through JSON objects alone, as far as the
