@@ -103,13 +103,19 @@ func (n *includeNode) project(o *parse.Object) *parse.Object {
 type level struct {
 	node    *includeNode
 	objects []*parse.Object
+	times   []int // how often each object will be in the answer; nil: once
 }
+
+// maxRepeats bounds the bytes of included objects that an answer has more than
+// once: a list of pointers to itself, included in depth, would have no end.
+const maxRepeats = 256 << 20
 
 // include replaces pointers by their objects, level by level, with one query
 // for each class of a level. Each class is read with the caller's rights; a
 // pointer to what is missing or may not be seen goes away.
 func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode) error {
-	now := []level{{top, list}}
+	now := []level{{node: top, objects: list}}
+	var size repeats
 	for len(now) > 0 {
 		want := map[string]map[string]bool{}
 		values := map[*includeNode][]parse.Value{} // of each child, in the order of its objects
@@ -135,8 +141,11 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 		var next []level
 		for _, l := range now {
 			for name, n := range l.node.children {
-				in := &includer{got: got, made: map[*includeNode]map[parse.Pointer]*parse.Object{}}
+				in := &includer{got: got, made: map[*includeNode]map[parse.Pointer]*included{}, times: 1}
 				for i, o := range l.objects {
+					if l.times != nil {
+						in.times = l.times[i]
+					}
 					v := values[n][i]
 					switch v.(type) {
 					case parse.Pointer, parse.Array, *parse.Map:
@@ -150,13 +159,49 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 					}
 				}
 				for node, made := range in.made {
+					if err := size.add(made); err != nil {
+						return err
+					}
 					if node.children != nil {
-						next = append(next, level{node, slices.Collect(maps.Values(made))})
+						next = append(next, levelOf(node, made))
 					}
 				}
 			}
 		}
 		now = next
+	}
+	return nil
+}
+
+func levelOf(node *includeNode, made map[parse.Pointer]*included) level {
+	l := level{node: node, objects: make([]*parse.Object, 0, len(made)), times: make([]int, 0, len(made))}
+	for _, m := range made {
+		l.objects, l.times = append(l.objects, m.object), append(l.times, m.times)
+	}
+	return l
+}
+
+// repeats adds up what included objects take beyond their first occurrence.
+type repeats struct {
+	bytes   int
+	scratch []byte
+}
+
+// add counts objects before anything is included in them.
+func (r *repeats) add(made map[parse.Pointer]*included) error {
+	for _, m := range made {
+		if m.times == 1 {
+			continue
+		}
+		r.scratch = m.object.AppendJSON(r.scratch[:0])
+		if more := m.times - 1; more > maxRepeats/len(r.scratch) {
+			r.bytes = maxRepeats + 1
+		} else {
+			r.bytes += more * len(r.scratch)
+		}
+		if r.bytes > maxRepeats {
+			return parse.Errorf(parse.InvalidQuery, "include would repeat objects too often")
+		}
 	}
 	return nil
 }
@@ -208,8 +253,15 @@ func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, 
 
 // includer puts fetched objects in the place of pointers.
 type includer struct {
-	got  map[parse.Pointer]*parse.Object
-	made map[*includeNode]map[parse.Pointer]*parse.Object // one copy for each step
+	got   map[parse.Pointer]*parse.Object
+	made  map[*includeNode]map[parse.Pointer]*included // one copy for each step
+	times int                                          // how often what is looked at will be in the answer
+}
+
+// included is one copy of an object and how often it will be in the answer.
+type included struct {
+	object *parse.Object
+	times  int
 }
 
 func (in *includer) replace(v parse.Value, n *includeNode) (out parse.Value, keep bool) {
@@ -249,18 +301,19 @@ func (in *includer) replace(v parse.Value, n *includeNode) (out parse.Value, kee
 
 func (in *includer) object(ptr parse.Pointer, n *includeNode) (parse.Value, bool) {
 	made := in.made[n]
-	if o := made[ptr]; o != nil {
-		return o, true
+	if m := made[ptr]; m != nil {
+		m.times += in.times
+		return m.object, true
 	}
 	o := in.got[ptr]
 	if o == nil {
 		return nil, false
 	}
 	if made == nil {
-		made = map[parse.Pointer]*parse.Object{}
+		made = map[parse.Pointer]*included{}
 		in.made[n] = made
 	}
 	o = n.project(o)
-	made[ptr] = o
+	made[ptr] = &included{o, in.times}
 	return o, true
 }

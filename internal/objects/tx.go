@@ -88,7 +88,7 @@ func (s *Service) InTx(ctx context.Context, fn func(ctx context.Context, tx *Ser
 		}
 		return nil
 	}
-	return parse.Errorf(parse.InternalServerError, "the transaction needs too many changes of the schema")
+	return parse.Errorf(parse.RequestLimitExceeded, "the transaction needs too many changes of the schema")
 }
 
 // apply changes the schema now or, in a transaction, ends this run of it.
