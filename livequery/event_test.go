@@ -91,22 +91,30 @@ func TestSelection(t *testing.T) {
 		want                 []string
 	}{
 		{"all that is public", `{"className":"Item","where":{}}`, "", updated(b, a), full("update")},
-		{"staff", `{"className":"Item","where":{"pin":4}}`, `,"sessionToken":"r:bob"`, created(b),
-			[]string{frameOf("create", text(`"a":"1","pin":4,"o":{"p":1},`), "")}},
-		{"keys", `{"className":"Item","where":{},"keys":["a","pin","none","o.p"]}`, "", updated(b, a),
-			[]string{frameOf("update", text(`"a":"2",`), text(`"a":"1",`))}},
+		{
+			"staff", `{"className":"Item","where":{"pin":4}}`, `,"sessionToken":"r:bob"`, created(b),
+			[]string{frameOf("create", text(`"a":"1","pin":4,"o":{"p":1},`), "")},
+		},
+		{
+			"keys", `{"className":"Item","where":{},"keys":["a","pin","none","o.p"]}`, "", updated(b, a),
+			[]string{frameOf("update", text(`"a":"2",`), text(`"a":"1",`))},
+		},
 		{"fields", `{"className":"Item","where":{},"fields":["a"]}`, "", deleted(a), []string{frameOf("delete", text(`"a":"2",`), "")}},
 		{"watch changed", `{"className":"Item","where":{},"watch":["a"]}`, "", updated(b, a), full("update")},
 		{"watch same", `{"className":"Item","where":{},"watch":["o","o.p"]}`, "", updated(b, a), []string{}},
-		{"watch dotted", `{"className":"Item","where":{},"watch":["o.p"]}`, "", updated(obj("x", nil), obj("x", nil, "o", parse.NewMap(parse.MapField{Key: "p", Value: 1.0}))),
-			[]string{frameOf("update", text(`"o":{"p":1},`), text(""))}},
+		{
+			"watch dotted", `{"className":"Item","where":{},"watch":["o.p"]}`, "", updated(obj("x", nil), obj("x", nil, "o", parse.NewMap(parse.MapField{Key: "p", Value: 1.0}))),
+			[]string{frameOf("update", text(`"o":{"p":1},`), text(""))},
+		},
 		{"watch create", `{"className":"Item","where":{},"watch":["a"]}`, "", created(obj("x", nil, "a", nil)), []string{frameOf("create", text(`"a":null,`), "")}},
 		{"watch create without", `{"className":"Item","where":{},"watch":["a"]}`, "", created(obj("x", nil)), []string{}},
 		{"watch does not hold back enter", `{"className":"Item","where":{"a":"2"},"watch":["o"]}`, "", updated(b, a), full("enter")},
 		{"watch does not hold back leave", `{"className":"Item","where":{"a":"1"},"watch":["o"]}`, "", updated(b, a), full("leave")},
 		{"foreign constraint", `{"className":"Item","where":{"a":{"$inQuery":{"className":"B","where":{}}}}}`, "", created(b), []string{}},
-		{"array element", `{"className":"Item","where":{"l":"q"}}`, "", created(obj("x", nil, "l", parse.Array{"p", "q", "q"})),
-			[]string{frameOf("create", text(`"l":["p","q","q"],`), "")}},
+		{
+			"array element", `{"className":"Item","where":{"l":"q"}}`, "", created(obj("x", nil, "l", parse.Array{"p", "q", "q"})),
+			[]string{frameOf("create", text(`"l":["p","q","q"],`), "")},
+		},
 		{"by id", `{"className":"Item","where":{"objectId":"x"}}`, "", created(obj("x", nil)), []string{frameOf("create", text(""), "")}},
 	}
 	for _, tt := range tests {
@@ -137,7 +145,8 @@ func TestBarePointer(t *testing.T) {
 	}
 	// The query means something else once the field is a pointer.
 	r.schema.set(&schema.Class{Name: "Item", Fields: map[string]*schema.Field{
-		"owner": {Name: "owner", Type: schema.Pointer, TargetClass: "_User"}}})
+		"owner": {Name: "owner", Type: schema.Pointer, TargetClass: "_User"},
+	}})
 	r.publish(t, created(o))
 	if got := s.frames(r, "Item"); len(got) != 1 {
 		t.Errorf("after: %v", got)

@@ -142,7 +142,8 @@ func TestOverflow(t *testing.T) {
 
 func TestRevoke(t *testing.T) {
 	members := &schema.CLP{Ops: map[schema.Operation]*schema.Permission{
-		schema.Find: {RequiresAuthentication: true}, schema.Get: {RequiresAuthentication: true}}}
+		schema.Find: {RequiresAuthentication: true}, schema.Get: {RequiresAuthentication: true},
+	}}
 	denied := `{"op":"error","error":"Permission denied","code":101,"reconnect":false,"requestId":1}`
 	mine := frameOf("create", `{"className":"Item","objectId":"x",`+times+`}`, "")
 	tests := []struct {

@@ -29,9 +29,11 @@ func TestProtocol(t *testing.T) {
 	sub := func(query string) string { return `{"op":"subscribe","requestId":1,"query":` + query + `}` }
 	subscribed := `{"op":"subscribed","clientId":"ID","requestId":1}`
 	onlyPaying := &schema.CLP{Ops: map[schema.Operation]*schema.Permission{
-		schema.Find: {Subjects: map[string]bool{"role:Staff": true}}, schema.Get: {Public: true}}}
+		schema.Find: {Subjects: map[string]bool{"role:Staff": true}}, schema.Get: {Public: true},
+	}}
 	members := &schema.CLP{Ops: map[schema.Operation]*schema.Permission{
-		schema.Find: {RequiresAuthentication: true}, schema.Get: {RequiresAuthentication: true}}}
+		schema.Find: {RequiresAuthentication: true}, schema.Get: {RequiresAuthentication: true},
+	}}
 	secret := &schema.CLP{
 		Ops:       map[schema.Operation]*schema.Permission{schema.Find: {Public: true}, schema.Get: {Public: true}},
 		Protected: map[string][]string{"*": {"pin"}},
@@ -70,15 +72,18 @@ func TestProtocol(t *testing.T) {
 			{`{"op":"update","requestId":1,"query":{"className":"Item","where":{}}}`, stranger, strings.Replace(stranger, "unsubscribing", "subscribing", 1)},
 		}},
 		{"connect", livequery.Options{}, [][]string{
-			{`{"op":"connect","applicationId":"any","clientKey":"","masterKey":"x","sessionToken":"","installationId":"in-1"}`,
-				`{"op":"connected","clientId":"ID","installationId":"in-1"}`},
+			{
+				`{"op":"connect","applicationId":"any","clientKey":"","masterKey":"x","sessionToken":"","installationId":"in-1"}`,
+				`{"op":"connected","clientId":"ID","installationId":"in-1"}`,
+			},
 			{sub(`{"className":"Item","where":{}}`), `{"op":"subscribed","clientId":"ID","installationId":"in-1","requestId":1}`},
 			{`{"op":"unsubscribe","requestId":1}`, `{"op":"unsubscribed","clientId":"ID","installationId":"in-1","requestId":1}`},
 		}},
 		{"second connect drops subscriptions", livequery.Options{}, [][]string{
 			{hello, connected},
 			{`{"op":"subscribe","requestId":77,"query":{"className":"Item","where":{}}}`, `{"op":"subscribed","clientId":"ID","requestId":77}`},
-			{hello, connected}, {probe, unknown},
+			{hello, connected},
+			{probe, unknown},
 		}},
 		{"application", livequery.Options{AppID: "app"}, [][]string{
 			{`{"op":"connect","applicationId":"WRONG"}`, badKey}, {hello, connected},

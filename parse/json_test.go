@@ -54,8 +54,10 @@ func TestDecode(t *testing.T) {
 		"geo point":          {`{"__type":"GeoPoint","latitude":40,"longitude":-30}`, parse.GeoPoint{Latitude: 40, Longitude: -30}},
 		"file":               {`{"__type":"File","name":"n.txt","url":"u"}`, parse.File{Name: "n.txt", URL: "u"}},
 		"bytes":              {`{"__type":"Bytes","base64":"aGk="}`, parse.Bytes("hi")},
-		"polygon is closed": {`{"__type":"Polygon","coordinates":[[0,0],[0,1],[1,1]]}`,
-			&parse.Polygon{Points: []parse.GeoPoint{{}, {Longitude: 1}, {Latitude: 1, Longitude: 1}, {}}}},
+		"polygon is closed": {
+			`{"__type":"Polygon","coordinates":[[0,0],[0,1],[1,1]]}`,
+			&parse.Polygon{Points: []parse.GeoPoint{{}, {Longitude: 1}, {Latitude: 1, Longitude: 1}, {}}},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,7 @@ func (s *Snapshot) apply(st *Step) error {
 	case DropClass:
 		delete(s.classes, st.Class)
 		return nil
+	default: // changes a class that is there
 	}
 	old := s.classes[st.Class]
 	if old == nil {

@@ -281,6 +281,7 @@ func remedyFor(err *parse.Error) string {
 		return "correct the index"
 	case parse.ValidationError:
 		return "change the default or validate"
+	default:
+		return "docs/schema-file.md shows what is allowed"
 	}
-	return "docs/schema-file.md shows what is allowed"
 }

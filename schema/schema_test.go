@@ -39,13 +39,30 @@ func TestTypeOf(t *testing.T) {
 		v    parse.Value
 		want string
 	}{
-		{true, "Boolean"}, {1.5, "Number"}, {parse.Int(1 << 60), "Number"}, {"s", "String"}, {parse.Date(1), "Date"},
-		{p, "Pointer<Foo>"}, {&parse.Object{ClassName: "Foo"}, "Pointer<Foo>"}, {parse.Relation{ClassName: "Foo"}, "Relation<Foo>"},
-		{parse.GeoPoint{}, "GeoPoint"}, {&parse.Polygon{}, "Polygon"}, {parse.File{}, "File"}, {parse.Bytes("x"), "Bytes"},
-		{parse.Array{}, "Array"}, {&parse.Map{}, "Object"}, {parse.Increment{}, "Number"}, {parse.Add{}, "Array"},
-		{parse.AddUnique{}, "Array"}, {parse.Remove{}, "Array"}, {parse.AddRelation{Objects: []parse.Pointer{p}}, "Relation<Foo>"},
+		{true, "Boolean"},
+		{1.5, "Number"},
+		{parse.Int(1 << 60), "Number"},
+		{"s", "String"},
+		{parse.Date(1), "Date"},
+		{p, "Pointer<Foo>"},
+		{&parse.Object{ClassName: "Foo"}, "Pointer<Foo>"},
+		{parse.Relation{ClassName: "Foo"}, "Relation<Foo>"},
+		{parse.GeoPoint{}, "GeoPoint"},
+		{&parse.Polygon{}, "Polygon"},
+		{parse.File{}, "File"},
+		{parse.Bytes("x"), "Bytes"},
+		{parse.Array{}, "Array"},
+		{&parse.Map{}, "Object"},
+		{parse.Increment{}, "Number"},
+		{parse.Add{}, "Array"},
+		{parse.AddUnique{}, "Array"},
+		{parse.Remove{}, "Array"},
+		{parse.AddRelation{Objects: []parse.Pointer{p}}, "Relation<Foo>"},
 		{parse.Batch{Ops: []parse.Op{parse.RemoveRelation{Objects: []parse.Pointer{p}}}}, "Relation<Foo>"},
-		{nil, ""}, {parse.Delete{}, ""}, {parse.AddRelation{}, ""}, {parse.Batch{}, ""},
+		{nil, ""},
+		{parse.Delete{}, ""},
+		{parse.AddRelation{}, ""},
+		{parse.Batch{}, ""},
 	} {
 		typ, target, ok := schema.TypeOf(tc.v)
 		if got := schema.TypeString(typ, target); got != tc.want || ok != (tc.want != "") {

@@ -154,17 +154,23 @@ func TestFileErrors(t *testing.T) {
 		{"{\n \"classes\": [}", "s.json: line 2, column 14: invalid character '}' looking for beginning of value; correct the JSON there"},
 		{`{}`, "s.json: the file has 0 of the lists classes, definitions and results; write exactly one of them"},
 		{`[]`, "s.json: expected a JSON object; write one JSON object"},
-		{`{"classes":[{"clasName":"A"},{"className":"B","fields":{"x":{"type":"Numbr"},"y":{"type":"String","required":1}}}]}`,
+		{
+			`{"classes":[{"clasName":"A"},{"className":"B","fields":{"x":{"type":"Numbr"},"y":{"type":"String","required":1}}}]}`,
 			"s.json: /classes/0: missing properties: 'className'; add 'className'\n" +
 				"s.json: /classes/0: additionalProperties 'clasName' not allowed; correct the spelling or remove it\n" +
-				"s.json: /classes/1/fields/x/type: value must be one of"},
-		{`{"classes":[{"className":"A","fields":{"a":{"type":"Pointer"},"b":{"type":"Pointer","targetClass":"Nope"},"c":{"type":"Number","min":1}}},{"className":"A"}]}`,
+				"s.json: /classes/1/fields/x/type: value must be one of",
+		},
+		{
+			`{"classes":[{"className":"A","fields":{"a":{"type":"Pointer"},"b":{"type":"Pointer","targetClass":"Nope"},"c":{"type":"Number","min":1}}},{"className":"A"}]}`,
 			"s.json: /classes/0/fields/a: type Pointer needs a class name; add targetClass\n" +
 				"s.json: /classes/0/fields/c/min: unknown field option min; use type, targetClass, required, defaultValue, validate or comment\n" +
 				"s.json: /classes/1/className: class A is defined twice; join the two definitions\n" +
-				"s.json: /classes/0/fields/b/targetClass: class Nope is not defined; define it in this file or correct the name"},
-		{`{"classes":[{"className":"A","classLevelPermissions":{"protectedFields":{"*":["zz"]}}}]}`,
-			"s.json: /classes/0/classLevelPermissions/protectedFields/*/0: Field 'zz' in protectedFields:* does not exist; docs/schema-file.md shows what is allowed"},
+				"s.json: /classes/0/fields/b/targetClass: class Nope is not defined; define it in this file or correct the name",
+		},
+		{
+			`{"classes":[{"className":"A","classLevelPermissions":{"protectedFields":{"*":["zz"]}}}]}`,
+			"s.json: /classes/0/classLevelPermissions/protectedFields/*/0: Field 'zz' in protectedFields:* does not exist; docs/schema-file.md shows what is allowed",
+		},
 	} {
 		_, err := schema.Parse("s.json", []byte(tc.text))
 		if err == nil || !strings.HasPrefix(err.Error(), tc.want) {

@@ -27,12 +27,18 @@ func TestCredentials(t *testing.T) {
 			{Name: "unknown", Path: "/classes/A", Header: map[string]string{"X-Parse-Application-Id": "other"}, Status: 403},
 			{Name: "by Basic auth with the master key", Path: "/serverInfo", Header: map[string]string{"X-Parse-Application-Id": "", "Authorization": "Basic YXBwOm1hc3Rlcg=="}, JSON: `{"features":"*","parseServerVersion":"9.10.0"}`},
 			{Name: "malformed Basic auth is ignored", Path: "/classes/A", Header: map[string]string{"X-Parse-Application-Id": "", "Authorization": "Basic ???"}, Status: 403},
-			{Name: "in the body, as the JS SDK sends it", Method: "POST", Path: "/classes/A", Header: map[string]string{"X-Parse-Application-Id": "", "Content-Type": "text/plain"},
-				Body: `{"_method":"POST","_ApplicationId":"app","_ClientVersion":"js8.6.0","_InstallationId":"i","n":1}`, Status: 201},
-			{Name: "a find in the body", Method: "POST", Path: "/classes/A", Header: noHeader,
-				Body: `{"_method":"GET","_ApplicationId":"app","where":{"n":1},"limit":1}`, JSON: `{"results":[{"n":1,"...":0}]}`},
-			{Name: "master key in the body", Method: "POST", Path: "/serverInfo", Header: noHeader,
-				Body: `{"_method":"GET","_ApplicationId":"app","_MasterKey":"master"}`, JSON: `{"...":0,"parseServerVersion":"*"}`},
+			{
+				Name: "in the body, as the JS SDK sends it", Method: "POST", Path: "/classes/A", Header: map[string]string{"X-Parse-Application-Id": "", "Content-Type": "text/plain"},
+				Body: `{"_method":"POST","_ApplicationId":"app","_ClientVersion":"js8.6.0","_InstallationId":"i","n":1}`, Status: 201,
+			},
+			{
+				Name: "a find in the body", Method: "POST", Path: "/classes/A", Header: noHeader,
+				Body: `{"_method":"GET","_ApplicationId":"app","where":{"n":1},"limit":1}`, JSON: `{"results":[{"n":1,"...":0}]}`,
+			},
+			{
+				Name: "master key in the body", Method: "POST", Path: "/serverInfo", Header: noHeader,
+				Body: `{"_method":"GET","_ApplicationId":"app","_MasterKey":"master"}`, JSON: `{"...":0,"parseServerVersion":"*"}`,
+			},
 			{Name: "wrong type in the body", Method: "POST", Path: "/classes/A", Header: noHeader, Body: `{"_ApplicationId":"app","_SessionToken":1}`, Status: 403},
 			{Name: "body keys are data when the header names the app", Method: "POST", Path: "/classes/A", Body: `{"_ApplicationId":"app"}`, Code: parse.InvalidKeyName, Error: "Invalid field name: _ApplicationId."},
 			{Name: "_noBody is dropped", Method: "POST", Path: "/classes/A", Body: `{"_noBody":true,"n":2}`, Status: 201},
@@ -142,17 +148,23 @@ func TestHeaders(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	scenario.Run(t, []scenario.Scenario{{Name: "batch", Config: open, Steps: []scenario.Step{
-		{Name: "writes", Method: "POST", Path: "/batch", Body: `{"requests":[
+		{
+			Name: "writes", Method: "POST", Path: "/batch", Body: `{"requests":[
 			{"method":"POST","path":"/parse/classes/A","body":{"n":1}},{"method":"POST","path":"/parse//classes/A","body":{"n":2}},
 			{"method":"POST","path":"/parse/classes/A","body":{"n":{"__op":"Explode"}}}]}`,
 			JSON: `[{"success":{"objectId":"*","createdAt":"*"}},{"success":{"objectId":"*","createdAt":"*"}},{"error":{"code":108,"error":"*"}}]`,
-			Save: map[string]string{"0.success.objectId": "a", "1.success.objectId": "b"}},
-		{Name: "every verb", Method: "POST", Path: "/batch", Body: `{"requests":[
+			Save: map[string]string{"0.success.objectId": "a", "1.success.objectId": "b"},
+		},
+		{
+			Name: "every verb", Method: "POST", Path: "/batch", Body: `{"requests":[
 			{"method":"PUT","path":"/parse/classes/A/{{a}}","body":{"n":{"__op":"Increment","amount":5}}},
 			{"method":"DELETE","path":"/parse/classes/A/{{b}}"},{"method":"GET","path":"/parse/classes/A/none"}]}`,
-			JSON: `[{"success":{"updatedAt":"*","n":6}},{"success":{}},{"error":{"code":101,"error":"Object not found."}}]`},
-		{Name: "a find", Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"GET","path":"/parse/classes/A","body":{"where":{"n":6},"keys":"n"}}]}`,
-			JSON: `[{"success":{"results":[{"objectId":"{{a}}","n":6,"createdAt":"*","updatedAt":"*"}]}}]`},
+			JSON: `[{"success":{"updatedAt":"*","n":6}},{"success":{}},{"error":{"code":101,"error":"Object not found."}}]`,
+		},
+		{
+			Name: "a find", Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"GET","path":"/parse/classes/A","body":{"where":{"n":6},"keys":"n"}}]}`,
+			JSON: `[{"success":{"results":[{"objectId":"{{a}}","n":6,"createdAt":"*","updatedAt":"*"}]}}]`,
+		},
 		{Name: "nothing", Method: "POST", Path: "/batch", Body: `{"requests":[]}`, JSON: `[]`},
 		{Name: "requests is no array", Method: "POST", Path: "/batch", Body: `{"requests":1}`, Code: parse.InvalidJSON, Error: "requests must be an array"},
 		{Name: "path is no string", Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"GET","path":1}]}`, Code: parse.InvalidJSON, Error: "batch request path must be a string"},
@@ -166,8 +178,10 @@ func TestBatch(t *testing.T) {
 func TestBatchTransaction(t *testing.T) {
 	s := scenario.Start(t, scenario.Databases()[0].URI(t), open, nil)
 	for _, st := range []scenario.Step{
-		{Name: "all", Method: "POST", Path: "/batch", Body: `{"transaction":true,"requests":[{"method":"POST","path":"/parse/classes/A","body":{"n":1}},{"method":"POST","path":"/parse/classes/A","body":{"n":2}}]}`,
-			JSON: `[{"success":{"objectId":"*","createdAt":"*"}},{"success":{"objectId":"*","createdAt":"*"}}]`},
+		{
+			Name: "all", Method: "POST", Path: "/batch", Body: `{"transaction":true,"requests":[{"method":"POST","path":"/parse/classes/A","body":{"n":1}},{"method":"POST","path":"/parse/classes/A","body":{"n":2}}]}`,
+			JSON: `[{"success":{"objectId":"*","createdAt":"*"}},{"success":{"objectId":"*","createdAt":"*"}}]`,
+		},
 		{Name: "or none", Method: "POST", Path: "/batch", Body: `{"transaction":true,"requests":[{"method":"POST","path":"/parse/classes/A","body":{"n":3}},{"method":"POST","path":"/parse/classes/A","body":{"n":"text"}}]}`, Code: parse.IncorrectType},
 		{Name: "is seen", Path: "/classes/A", Query: map[string]string{"count": "1", "limit": "0"}, JSON: `{"results":[],"count":2}`},
 	} {

@@ -97,8 +97,10 @@ func start(t *testing.T, dir string) (url string, stop func() int) {
 	out := newOutput()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--dataDir", dir, "--host", "127.0.0.1", "--port", "0",
-			"--schema", "../../schema.json", "--startLiveQueryServer", "--passwordCost", "4"}, nil, out, out)
+		done <- run(ctx, []string{
+			"serve", "--dataDir", dir, "--host", "127.0.0.1", "--port", "0",
+			"--schema", "../../schema.json", "--startLiveQueryServer", "--passwordCost", "4",
+		}, nil, out, out)
 	}()
 	for {
 		if strings.Contains(out.String(), "Stop with Ctrl-C") {

@@ -95,10 +95,14 @@ func TestSignUpStores(t *testing.T) {
 		keys   string // of the answer
 	}{
 		{"private", nil, nobody, `{"username":"n","password":"x","sessionToken":"r:mine"}`, private, "objectId createdAt sessionToken"},
-		{"public", func(o *auth.Options) { o.EnforcePrivateUsers = false }, nobody, `{"username":"n","password":"x"}`,
-			func(id string) string { return `{"*":{"read":true},"` + id + `":{"read":true,"write":true}}` }, "objectId createdAt sessionToken"},
-		{"own ACL", nil, nobody, `{"username":"n","password":"x","ACL":{"u":{"read":true}}}`,
-			func(id string) string { return `{"u":{"read":true},"` + id + `":{"read":true,"write":true}}` }, "objectId createdAt sessionToken"},
+		{
+			"public", func(o *auth.Options) { o.EnforcePrivateUsers = false }, nobody, `{"username":"n","password":"x"}`,
+			func(id string) string { return `{"*":{"read":true},"` + id + `":{"read":true,"write":true}}` }, "objectId createdAt sessionToken",
+		},
+		{
+			"own ACL", nil, nobody, `{"username":"n","password":"x","ACL":{"u":{"read":true}}}`,
+			func(id string) string { return `{"u":{"read":true},"` + id + `":{"read":true,"write":true}}` }, "objectId createdAt sessionToken",
+		},
 		{"no address", nil, nobody, `{"username":"n","password":"x","email":""}`, private, "objectId createdAt sessionToken"},
 		{"anonymous", nil, nobody, `{"authData":{"anonymous":{"id":"a"}}}`, private, "objectId createdAt authDataResponse username sessionToken"},
 		{"by the server", nil, access.New(access.Principal{Kind: access.Master, InstallationID: "cloud"}), `{"username":"n","password":"x"}`, private, "objectId createdAt"},

@@ -112,8 +112,10 @@ func stored(s *objects.Saved) string { return string(s.Object.AppendFields(nil))
 func TestCreate(t *testing.T) {
 	tests := []struct{ name, body, stored, response string }{
 		{"values", `{"name":"a","score":1,"createdAt":{"__type":"Date","iso":"2001-01-01T00:00:00.000Z"}}`, `{"name":"a","score":1,"level":1}`, `{"level":1}`},
-		{"operations", `{"name":"a","score":{"__op":"Increment","amount":2},"tags":{"__op":"AddUnique","objects":[1]},"obj":{"__op":"Delete"}}`,
-			`{"name":"a","score":2,"tags":[1],"level":1}`, `{"score":2,"tags":[1],"level":1}`},
+		{
+			"operations", `{"name":"a","score":{"__op":"Increment","amount":2},"tags":{"__op":"AddUnique","objects":[1]},"obj":{"__op":"Delete"}}`,
+			`{"name":"a","score":2,"tags":[1],"level":1}`, `{"score":2,"tags":[1],"level":1}`,
+		},
 		{"dotted", `{"name":"a","level":2,"obj.x":1}`, `{"name":"a","level":2,"obj":{"x":1}}`, `{}`},
 		{"new fields", `{"name":"a","level":2,"more":true,"list":[1]}`, `{"name":"a","level":2,"more":true,"list":[1]}`, `{}`},
 		{"null", `{"name":"a","level":2,"score":null}`, `{"name":"a","level":2,"score":null}`, `{}`},

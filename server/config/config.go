@@ -226,7 +226,7 @@ func (c *Config) Database() (DB, error) {
 	case scheme == "sqlite":
 		rest = strings.TrimPrefix(rest, "//")
 		if rest == "" {
-			return DB{}, fmt.Errorf("The option databaseURI names no file: write sqlite:FILE or sqlite::memory:.") //nolint:staticcheck // told to people as it stands
+			return DB{}, fmt.Errorf("The option databaseURI names no file: write sqlite:FILE or sqlite::memory:.")
 		}
 		if rest == ":memory:" {
 			rest = ""
@@ -235,9 +235,9 @@ func (c *Config) Database() (DB, error) {
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		return DB{MongoDB, c.DatabaseURI}, nil
 	case scheme == "postgres" || scheme == "postgresql":
-		return DB{}, fmt.Errorf("The option databaseURI asks for PostgreSQL, which this version does not serve yet: use sqlite:FILE or mongodb://….") //nolint:staticcheck // told to people as it stands
+		return DB{}, fmt.Errorf("The option databaseURI asks for PostgreSQL, which this version does not serve yet: use sqlite:FILE or mongodb://….")
 	}
-	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite: or mongodb://, not %q.", scheme+":") //nolint:staticcheck // told to people as it stands
+	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite: or mongodb://, not %q.", scheme+":")
 }
 
 // MaxBody returns maxUploadSize in bytes.
@@ -253,7 +253,7 @@ func (c *Config) MaxBody() (int64, error) {
 	s = strings.TrimSuffix(s, "b")
 	var n float64
 	if _, err := fmt.Sscanf(s, "%g", &n); err != nil || n <= 0 || n > 1<<30 {
-		return 0, fmt.Errorf("The option maxUploadSize must be a size such as 20mb, not %q.", c.MaxUploadSize) //nolint:staticcheck // told to people as it stands
+		return 0, fmt.Errorf("The option maxUploadSize must be a size such as 20mb, not %q.", c.MaxUploadSize)
 	}
 	return int64(n * float64(unit)), nil
 }
@@ -307,7 +307,7 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 			list = append(list, fmt.Sprint(e))
 		}
 	default:
-		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be true, false or a list of addresses.") //nolint:staticcheck // told to people as it stands
+		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be true, false or a list of addresses.")
 	}
 	var t ProxyTrust
 	for _, e := range list {
@@ -318,7 +318,7 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 		}
 		r, err := ParseIPRange(e)
 		if err != nil {
-			return ProxyTrust{}, fmt.Errorf("The option trustProxy contains an invalid IP address %q.", e) //nolint:staticcheck // told to people as it stands
+			return ProxyTrust{}, fmt.Errorf("The option trustProxy contains an invalid IP address %q.", e)
 		}
 		t.Ranges = append(t.Ranges, r)
 	}

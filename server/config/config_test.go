@@ -131,6 +131,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestOptionsOfParseServerInTheEnvironment(t *testing.T) {
+	_, err := config.Load(nil, []string{"PARSE_SERVER_RATE_LIMIT=[]", "PARSE_SERVER_ACCOUNT_LOCKOUT={}"})
+	if err == nil || !strings.Contains(err.Error(), "option rateLimit is not served") || !strings.Contains(err.Error(), "option accountLockout is not served") {
+		t.Errorf("got %v", err)
+	}
+	c, err := config.Load(nil, []string{"PARSE_SERVER_CACHE_TTL=5"})
+	if err != nil || len(c.Warnings) != 1 {
+		t.Errorf("%v, warnings %v", err, c.Warnings)
+	}
+}
+
 func TestKnownOptionsWarn(t *testing.T) {
 	c, err := config.Load([]string{write(t, "c.json", `{"push":{},"cacheTTL":5}`)}, nil)
 	if err != nil {

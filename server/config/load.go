@@ -53,14 +53,15 @@ var known = strings.Fields(`allowAggregationForReadOnlyMasterKey allowExpiredAut
 	enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema idempotencyOptions installation
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground pages
-	playgroundPath preserveFileName protectedFieldsSaveResponseExempt protectedFieldsTriggerExempt push query
+	playgroundPath preserveFileName protectedFieldsTriggerExempt push query
 	requestContextMiddleware scheduledPush security sendUserEmailVerification serverCloseComplete
-	userSensitiveFields verifyServerUrl webhookKey`)
+	verifyServerUrl webhookKey`)
 
 // refused lists options whose silent absence would leave a server less
 // protected than its operator believes.
 var refused = strings.Fields(`accountLockout passwordPolicy preventLoginWithUnverifiedEmail
-	preventSignupWithUnverifiedEmail verifyUserEmails rateLimit requestComplexity requestKeywordDenylist databaseAdapter`)
+	preventSignupWithUnverifiedEmail verifyUserEmails rateLimit requestComplexity requestKeywordDenylist databaseAdapter userSensitiveFields
+	protectedFieldsSaveResponseExempt`)
 
 // Load builds a configuration from, in rising order of precedence, the
 // defaults, a JSON file (flag --config or one positional argument), the
@@ -84,6 +85,11 @@ func Load(args []string, environ []string) (Config, error) {
 			}
 		}
 	}
+	for _, name := range slices.Concat(known, refused) {
+		if env[variable(name)] != "" {
+			c.acceptKnown(name, &p)
+		}
+	}
 	for _, f := range flags {
 		o, ok := optionByName(f.name)
 		if !ok {
@@ -105,6 +111,26 @@ func Load(args []string, environ []string) (Config, error) {
 		return c, p
 	}
 	return c, nil
+}
+
+// variable is the environment variable that Parse Server has for an option.
+func variable(name string) string {
+	b := []byte("PARSE_SERVER_")
+	for i := range len(name) {
+		ch := name[i]
+		switch {
+		case ch >= 'A' && ch <= 'Z':
+			if name[i-1] > 'Z' { // cacheTTL is CACHE_TTL
+				b = append(b, '_')
+			}
+			b = append(b, ch)
+		case ch >= 'a' && ch <= 'z':
+			b = append(b, ch-'a'+'A')
+		default:
+			b = append(b, ch)
+		}
+	}
+	return string(b)
 }
 
 type flagValue struct{ name, value string }
@@ -243,7 +269,7 @@ func (c *Config) setText(o option, s string) error {
 	case reflect.Int:
 		n, err := strconv.Atoi(strings.TrimSpace(s))
 		if err != nil {
-			return fmt.Errorf("Key %s has invalid value %s", o.name, s) //nolint:staticcheck // the protocol's text
+			return fmt.Errorf("Key %s has invalid value %s", o.name, s)
 		}
 		f.SetInt(int64(n))
 		return nil

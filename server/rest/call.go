@@ -440,7 +440,15 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 	c.wrote = true
 	c.ResponseWriter.WriteHeader(status)
 	// A client that has gone cannot be told; net/http closes the connection.
-	_, _ = c.ResponseWriter.Write(body)
+	_, _ = c.ResponseWriter.Write(body) //nolint:gosec // JSON, and marked as such
+}
+
+// WriteHeader is for gin, which completes an answer that it has not seen written.
+func (c *call) WriteHeader(status int) {
+	if !c.wrote {
+		c.wrote = true
+		c.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // fail writes an error.
@@ -498,12 +506,11 @@ func (h *Handler) errorBody(ctx context.Context, r *http.Request, err error, dst
 }
 
 // notFound answers a path or verb that does not exist, as the protocol does: with a page.
-func (c *call) notFound() {
-	h := c.Header()
+func (c *call) notFound(w http.ResponseWriter) {
+	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	c.wrote = true
-	c.ResponseWriter.WriteHeader(http.StatusNotFound)
-	_, _ = fmt.Fprintf(c.ResponseWriter, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Error</title></head>\n<body><pre>Cannot %s %s</pre></body>\n</html>\n",
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = fmt.Fprintf(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Error</title></head>\n<body><pre>Cannot %s %s</pre></body>\n</html>\n",
 		html.EscapeString(c.req.Method), html.EscapeString(c.req.URL.Path))
 }

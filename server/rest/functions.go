@@ -19,10 +19,11 @@ func function(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	v, err := app.RunFunction(ctx, &cloudcode.FunctionRequest{
-		Caller: c.objs.Caller(c.principal),
-		Name:   name,
-		Params: params,
-		Client: c.objs.Client(c.principal),
+		Caller:  c.objs.Caller(c.principal),
+		Name:    name,
+		Params:  params,
+		Context: c.context,
+		Client:  c.objs.Client(c.principal),
 	})
 	if err != nil {
 		return reply{}, err

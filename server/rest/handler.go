@@ -103,7 +103,7 @@ func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	for _, r := range h.routes {
 		h.engine.Handle(r.method, o.MountPath+r.pattern, ginHandler(r))
 	}
-	h.engine.NoRoute(func(c *gin.Context) { callOf(c.Writer).notFound() })
+	h.engine.NoRoute(func(c *gin.Context) { callOf(c.Writer).notFound(c.Writer) })
 	return h
 }
 
@@ -158,7 +158,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, ok := h.normalise(r.URL.Path)
 	if !ok {
-		c.notFound()
+		c.notFound(c)
 		return
 	}
 	c.req = c.rewrite(path)

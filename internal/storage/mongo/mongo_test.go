@@ -147,9 +147,14 @@ func TestExistingDatabase(t *testing.T) {
 	at := bson.NewDateTimeFromTime(time.UnixMilli(1000))
 	docs := map[string]bson.D{
 		"_SCHEMA": {
-			{Key: "_id", Value: "Game"}, {Key: "objectId", Value: "string"},
-			{Key: "updatedAt", Value: "string"}, {Key: "createdAt", Value: "string"},
-			{Key: "score", Value: "number"}, {Key: "owner", Value: "*_User"}, {Key: "fans", Value: "relation<_User>"}, {Key: "m", Value: "map"},
+			{Key: "_id", Value: "Game"},
+			{Key: "objectId", Value: "string"},
+			{Key: "updatedAt", Value: "string"},
+			{Key: "createdAt", Value: "string"},
+			{Key: "score", Value: "number"},
+			{Key: "owner", Value: "*_User"},
+			{Key: "fans", Value: "relation<_User>"},
+			{Key: "m", Value: "map"},
 			{Key: "_metadata", Value: bson.D{
 				{Key: "class_permissions", Value: bson.D{{Key: "find", Value: bson.D{{Key: "*", Value: true}}}, {Key: "addField", Value: bson.D{}}}},
 				{Key: "fields_options", Value: bson.D{{Key: "score", Value: bson.D{{Key: "required", Value: true}, {Key: "defaultValue", Value: 5}, {Key: "hint", Value: "h"}}}}},
@@ -160,9 +165,14 @@ func TestExistingDatabase(t *testing.T) {
 			}},
 		},
 		"Game": {
-			{Key: "_id", Value: "g1"}, {Key: "_created_at", Value: at}, {Key: "_updated_at", Value: at},
-			{Key: "score", Value: 7}, {Key: "_p_owner", Value: "_User$u1"}, {Key: "other", Value: bson.D{{Key: "x", Value: at}}},
-			{Key: "_rperm", Value: bson.A{"u1"}}, {Key: "_wperm", Value: bson.A{"u1"}},
+			{Key: "_id", Value: "g1"},
+			{Key: "_created_at", Value: at},
+			{Key: "_updated_at", Value: at},
+			{Key: "score", Value: 7},
+			{Key: "_p_owner", Value: "_User$u1"},
+			{Key: "other", Value: bson.D{{Key: "x", Value: at}}},
+			{Key: "_rperm", Value: bson.A{"u1"}},
+			{Key: "_wperm", Value: bson.A{"u1"}},
 			{Key: "_acl", Value: bson.D{{Key: "u1", Value: bson.D{{Key: "w", Value: true}, {Key: "r", Value: true}}}}},
 		},
 		"_Join:fans:Game": {{Key: "_id", Value: bson.NewObjectID()}, {Key: "relatedId", Value: "u9"}, {Key: "owningId", Value: "g1"}},

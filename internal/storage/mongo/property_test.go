@@ -78,7 +78,8 @@ func drawNode(t *rapid.T, depth int) query.Node {
 	case 4:
 		return rapid.SampledFrom([]query.Node{
 			&query.Regex{Path: path, Pattern: "^a"}, &query.Regex{Path: path, Pattern: "A", Options: "i"},
-			&query.Permission{Subjects: []string{"*", "u"}}, &query.Permission{Write: true, Subjects: []string{"*"}}, query.Never{},
+			&query.Permission{Subjects: []string{"*", "u"}}, &query.Permission{Write: true, Subjects: []string{"*"}},
+			query.Never{},
 		}).Draw(t, "leaf")
 	}
 	var nodes []query.Node

@@ -82,9 +82,12 @@ func parseSchema() []any {
 	return []any{
 		class("_User",
 			bson.D{
-				{Key: "username_1", Value: key("username")}, {Key: "email_1", Value: key("email")},
-				{Key: "case_insensitive_username", Value: key("username")}, {Key: "case_insensitive_email", Value: key("email")},
-				{Key: "_email_verify_token", Value: key("_email_verify_token")}, {Key: "_perishable_token", Value: key("_perishable_token")},
+				{Key: "username_1", Value: key("username")},
+				{Key: "email_1", Value: key("email")},
+				{Key: "case_insensitive_username", Value: key("username")},
+				{Key: "case_insensitive_email", Value: key("email")},
+				{Key: "_email_verify_token", Value: key("_email_verify_token")},
+				{Key: "_perishable_token", Value: key("_perishable_token")},
 				{Key: "_auth_data_anonymous_id", Value: key("_auth_data_anonymous.id")},
 			},
 			append(text("username", "email"), bson.E{Key: "emailVerified", Value: "boolean"}, bson.E{Key: "authData", Value: "object"})...),

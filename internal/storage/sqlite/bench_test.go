@@ -181,8 +181,13 @@ func benchColumns(ctx context.Context, b *testing.B, db *sql.DB) {
 			}
 			o := parse.Object{ID: id}
 			for _, f := range []parse.MapField{
-				{Key: "s", Value: s}, {Key: "t", Value: t}, {Key: "n", Value: n}, {Key: "b", Value: flag != 0},
-				{Key: "d", Value: parse.Date(d)}, {Key: "a", Value: list}, {Key: "p", Value: parse.Pointer{ClassName: "Other", ObjectID: p}},
+				{Key: "s", Value: s},
+				{Key: "t", Value: t},
+				{Key: "n", Value: n},
+				{Key: "b", Value: flag != 0},
+				{Key: "d", Value: parse.Date(d)},
+				{Key: "a", Value: list},
+				{Key: "p", Value: parse.Pointer{ClassName: "Other", ObjectID: p}},
 			} {
 				o.Set(f.Key, f.Value)
 			}

@@ -60,6 +60,9 @@ type DB struct {
 	closed  error
 
 	tables tables
+	// lock keeps other processes away: caches of this one could not know of
+	// their writes. nil in memory.
+	lock *os.File
 }
 
 var (
@@ -88,7 +91,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		for _, c := range db.all {
 			err = errors.Join(err, c.close())
 		}
-		return nil, err
+		return nil, errors.Join(err, db.unlock())
 	}
 	go db.writer()
 	return db, nil
@@ -124,6 +127,9 @@ func (db *DB) openFile(ctx context.Context, o Options, pragmas []string) error {
 	}
 	if err := createPrivate(path); err != nil {
 		return err
+	}
+	if db.lock, err = lockFile(path + ".lock"); err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
 	}
 	dsn := (&url.URL{Scheme: "file", Path: path}).String()
 	// Pages that change often are copied back to the database once for many
@@ -246,9 +252,18 @@ func (db *DB) Close() error {
 		for i := len(db.all) - 1; i >= 0; i-- {
 			errs = append(errs, db.all[i].close())
 		}
+		errs = append(errs, db.unlock())
 		db.closed = errors.Join(errs...)
 	})
 	return db.closed
+}
+
+// unlock lets another process open the database.
+func (db *DB) unlock() error {
+	if db.lock == nil {
+		return nil
+	}
+	return db.lock.Close()
 }
 
 // read runs fn on a reading connection.

@@ -48,6 +48,9 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %v, %v; want mode %o", file, fi, err, want)
 		}
 	}
+	if second, err := sqlite.Open(t.Context(), sqlite.Options{Path: path}); err == nil || !strings.Contains(err.Error(), "in use by another server") {
+		t.Errorf("a second server on one database: %v, %v", second, err)
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -300,8 +300,10 @@ func testUpdates(t *testing.T, s storage.Store) {
 		{"remove", `{"a":[1,2,1,"x"]}`, `{"a":{"__op":"Remove","objects":[1]}}`, `{"a":[2,"x"]}`},
 		{"dotted", `{"o":{"k":1,"m":2}}`, `{"o.k":{"__op":"Increment","amount":1},"o.z":true}`, `{"o":{"k":2,"m":2,"z":true}}`},
 		{"dotted delete", `{"o":{"k":1,"m":2}}`, `{"o.k":{"__op":"Delete"}}`, `{"o":{"m":2}}`},
-		{"types", `{}`, `{"d":{"__type":"Date","iso":"2020-01-01T00:00:00.000Z"},"g":{"__type":"GeoPoint","latitude":1,"longitude":2},"y":{"__type":"Bytes","base64":"aGk="},"p":{"__type":"Pointer","className":"Other","objectId":"x"}}`,
-			`{"d":{"__type":"Date","iso":"2020-01-01T00:00:00.000Z"},"g":{"__type":"GeoPoint","latitude":1,"longitude":2},"y":{"__type":"Bytes","base64":"aGk="},"p":{"__type":"Pointer","className":"Other","objectId":"x"}}`},
+		{
+			"types", `{}`, `{"d":{"__type":"Date","iso":"2020-01-01T00:00:00.000Z"},"g":{"__type":"GeoPoint","latitude":1,"longitude":2},"y":{"__type":"Bytes","base64":"aGk="},"p":{"__type":"Pointer","className":"Other","objectId":"x"}}`,
+			`{"d":{"__type":"Date","iso":"2020-01-01T00:00:00.000Z"},"g":{"__type":"GeoPoint","latitude":1,"longitude":2},"y":{"__type":"Bytes","base64":"aGk="},"p":{"__type":"Pointer","className":"Other","objectId":"x"}}`,
+		},
 		{"internal", `{"_hashed_password":"x"}`, `{"_hashed_password":"y"}`, `{"_hashed_password":"y"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
