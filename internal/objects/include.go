@@ -108,7 +108,7 @@ type level struct {
 
 // maxRepeats bounds the bytes of included objects that an answer has more than
 // once: a list of pointers to itself, included in depth, would have no end.
-const maxRepeats = 256 << 20
+const maxRepeats = 64 << 20
 
 // include replaces pointers by their objects, level by level, with one query
 // for each class of a level. Each class is read with the caller's rights; a
