@@ -205,7 +205,10 @@ func TestRevoke(t *testing.T) {
 				publish()
 				tt.act(r)
 				publish()
-				// Anything more would arrive before this.
+				// Once the watcher has the next change, which only he may read,
+				// the one before has been handed to everybody.
+				r.publish(t, created(obj("end", parse.NewACL())))
+				watcher.next()
 				s.send(`{"op":"unsubscribe","requestId":5}`)
 				var got []string
 				for f := s.next(); !strings.Contains(f, "Cannot find subscription"); f = s.next() {
