@@ -1,0 +1,126 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/pargo-baas/pargo/internal/scenario"
+	"github.com/pargo-baas/pargo/server/config"
+)
+
+// live is a live-query client of a test.
+type live struct {
+	t  *testing.T
+	ws *websocket.Conn
+}
+
+// frame is what a test looks at in a message of the server.
+type frame struct {
+	Op        string
+	RequestID int
+	Error     string
+	Object    map[string]any
+}
+
+// dial connects and subscribes to a class as the user of a session.
+func dial(t *testing.T, s *scenario.Server, class, token string) *live {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ws.CloseNow() })
+	l := &live{t, ws}
+	l.send(`{"op":"connect","applicationId":"` + scenario.AppID + `"}`)
+	if f := l.next(); f.Op != "connected" {
+		t.Fatalf("connect: %+v", f)
+	}
+	l.send(`{"op":"subscribe","requestId":1,"query":{"className":"` + class + `","where":{}},"sessionToken":"` + token + `"}`)
+	if f := l.next(); f.Op != "subscribed" {
+		t.Fatalf("subscribe: %+v", f)
+	}
+	return l
+}
+
+func (l *live) send(s string) {
+	l.t.Helper()
+	if err := l.ws.Write(l.t.Context(), websocket.MessageText, []byte(s)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *live) next() frame {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
+	defer cancel()
+	_, data, err := l.ws.Read(ctx)
+	if err != nil {
+		l.t.Fatalf("no event: %v", err)
+	}
+	var f frame
+	if err := json.Unmarshal(data, &f); err != nil {
+		l.t.Fatalf("%s: %v", data, err)
+	}
+	return f
+}
+
+// want fails the test unless the next event is op about an object with that amount.
+func (l *live) want(op string, amount float64) {
+	l.t.Helper()
+	if f := l.next(); f.Op != op || f.Object["amount"] != amount {
+		l.t.Errorf("want %s of %v, got %+v", op, amount, f)
+	}
+}
+
+// TestLiveQueriesOfTheGateway: two users watch the same class; each hears of
+// his own objects, whatever way they are written, and of nothing else.
+func TestLiveQueriesOfTheGateway(t *testing.T) {
+	for _, db := range scenario.Databases() {
+		t.Run(db.Name, func(t *testing.T) {
+			s := scenario.Start(t, db.URI(t), func(c *config.Config) { gateway(c); c.StartLiveQueryServer = true }, nil)
+			do := func(st scenario.Step) { t.Helper(); s.Do(t, &st) }
+			do(signUp("alice"))
+			do(signUp("bob"))
+			do(signUp("carol"))
+			alice := dial(t, s, "TransactionHistory", s.Var("alice.token"))
+			bob := dial(t, s, "TransactionHistory", s.Var("bob.token"))
+			carol := dial(t, s, "TransactionHistory", s.Var("carol.token"))
+
+			make := func(as string, amount string) scenario.Step {
+				return scenario.Step{Name: "make", Method: "POST", Path: "/classes/TransactionHistory", As: as,
+					Body: `{"amount":` + amount + `,"status":"pending","timestamp":` + now + `}`, Status: 201, Save: map[string]string{"objectId": "t"}}
+			}
+			do(make("alice", "1"))
+			alice.want("create", 1)
+			do(scenario.Step{Name: "cancel", Method: "PUT", Path: "/classes/TransactionHistory/{{t}}", As: "alice", Body: `{"status":"cancelled"}`})
+			alice.want("update", 1)
+			do(scenario.Step{Name: "delete", Method: "DELETE", Path: "/classes/TransactionHistory/{{t}}", As: "alice"})
+			alice.want("delete", 1)
+			do(scenario.Step{Name: "by batch", Method: "POST", Path: "/batch", As: "alice", Body: `{"requests":[{"method":"POST","path":"/parse/classes/TransactionHistory","body":{"amount":2,"status":"pending","timestamp":` + now + `}}]}`})
+			alice.want("create", 2)
+			do(scenario.Step{Name: "card", Method: "POST", Path: "/classes/PaymentMethod", As: "alice", Body: `{"type":"card","details":"tok_approve"}`, Status: 201, Save: map[string]string{"objectId": "card"}})
+			do(scenario.Step{Name: "by a function", Method: "POST", Path: "/functions/processPayment", As: "alice", Body: `{"amount":3,"paymentMethod":"{{card}}","idempotencyKey":"k"}`})
+			alice.want("create", 3)
+
+			// Bob's first event is his own: nothing of alice's came before it.
+			do(make("bob", "4"))
+			bob.want("create", 4)
+
+			// Carol becomes an admin, who sees all, and then is none any more.
+			do(scenario.Step{Name: "role", Method: "POST", Path: "/roles", As: "master", Status: 201, Save: map[string]string{"objectId": "role"},
+				Body: `{"name":"admin","ACL":{},"users":{"__op":"AddRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`})
+			do(make("bob", "5"))
+			carol.want("create", 5)
+			do(scenario.Step{Name: "no role", Method: "PUT", Path: "/roles/{{role}}", As: "master",
+				Body: `{"users":{"__op":"RemoveRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`})
+			do(make("bob", "6"))
+			do(make("carol", "7"))
+			carol.want("create", 7)
+		})
+	}
+}
