@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,14 +11,13 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
 
 // The databases to run every scenario on: the embedded one, and MongoDB when a
-// server is named by PARGO_TEST_MONGO_URL.
+// server is named by PARGO_TEST_MONGO_URL. Every data directory has its own one.
 export function databases() {
   const list = [{ name: 'sqlite', uri: (dir) => `sqlite:${path.join(dir, 'pargo.db')}` }];
   const mongo = process.env.PARGO_TEST_MONGO_URL;
   if (mongo) {
     const base = mongo.replace(/\/[^/]*$/, '');
-    const db = `pargo_sdk_${randomBytes(5).toString('hex')}`;
-    list.push({ name: 'mongodb', uri: () => `${base}/${db}` });
+    list.push({ name: 'mongodb', uri: (dir) => `${base}/${path.basename(dir).replaceAll('-', '_').toLowerCase()}` });
   }
   return list;
 }
