@@ -37,6 +37,10 @@ func (h *Hub) plan(sub *subscription, def *schema.Class) (*planned, error) {
 	where := query.Normalize(sub.where, pointerTypes(def))
 	check := &query.Query{Where: where}
 	for _, name := range sub.watch {
+		if strings.HasPrefix(name, "_") && p.Kind != access.Maintenance {
+			// When a password changes is nobody's business, either.
+			return nil, parse.Errorf(parse.InvalidKeyName, "Invalid key name: %s", name)
+		}
 		// What a client watches tells it when the field changes: that is as
 		// good as asking for it.
 		check.Where = query.AllOf(check.Where, &query.Exists{Path: query.Path(name), Want: true})

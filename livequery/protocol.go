@@ -154,10 +154,16 @@ func (r *member) check(v parse.Value) string {
 	return ""
 }
 
+// maxNames bounds an array of names: it is work for every subscription and event.
+const maxNames = 1000
+
 func checkNames(v parse.Value) string {
 	list, _ := v.(parse.Array)
-	if len(list) == 0 {
+	switch n := len(list); {
+	case n == 0:
 		return "Array is too short (0), minimum 1"
+	case n > maxNames:
+		return fmt.Sprintf("Array is too long (%d), maximum %d", n, maxNames)
 	}
 	for i := range list {
 		for j := i + 1; j < len(list); j++ {
