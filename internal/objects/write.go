@@ -182,6 +182,10 @@ func (s *Service) relate(ctx context.Context, owner string, ops []relationOp) er
 	return nil
 }
 
+// maxFields bounds the fields that writes give a class. A database has a bound
+// of its own, and takes long to get there.
+const maxFields = 1000
+
 // ensureSchema brings class and fields into being that the write needs.
 func (wr *writing) ensureSchema(ctx context.Context) error {
 	if !wr.missing && len(wr.added) == 0 {
@@ -204,6 +208,9 @@ func (wr *writing) ensureSchema(ctx context.Context) error {
 				continue
 			}
 			steps = append(steps, schema.Step{Kind: schema.AddFieldStep, Class: name, Field: f})
+		}
+		if len(steps) > 0 && len(c.Fields)+len(steps) > maxFields {
+			return nil, parse.Errorf(parse.RequestLimitExceeded, "class %s cannot have more than %d fields", name, maxFields)
 		}
 		return steps, nil
 	})
