@@ -71,6 +71,14 @@ func TestCredentials(t *testing.T) {
 			{Name: "not by batch", Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"GET","path":"/parse/users"}]}`, Code: parse.OperationForbidden},
 			{Name: "master may", Path: "/classes/Closed", As: "master"},
 		}},
+		{Name: "allowed routes, by alternatives", Config: func(c *config.Config) { open(c); c.RouteAllowList = []string{"users|users/me"} }, Steps: []scenario.Step{
+			{Name: "the longer one", Path: "/users/me", Code: parse.InvalidSessionToken},
+			{Name: "no other", Path: "/users/x", Code: parse.OperationForbidden},
+		}},
+		{Name: "no allowed routes", Config: func(c *config.Config) { open(c); c.RouteAllowList = []string{} }, Steps: []scenario.Step{
+			{Name: "closed", Path: "/classes/Open", Code: parse.OperationForbidden},
+			{Name: "master may", Path: "/classes/Open", As: "master"},
+		}},
 	})
 }
 

@@ -230,8 +230,11 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if o.MaxBody, err = cfg.MaxBody(); err != nil {
 		return err
 	}
+	if cfg.RouteAllowList != nil {
+		o.RouteAllowList = make([]*regexp.Regexp, 0, len(cfg.RouteAllowList))
+	}
 	for _, re := range cfg.RouteAllowList {
-		compiled, err := regexp.Compile(re)
+		compiled, err := regexp.Compile("^(?:" + re + ")$")
 		if err != nil {
 			return err
 		}

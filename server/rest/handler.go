@@ -60,10 +60,12 @@ type Options struct {
 	// PublicURL is the URL clients see, with the mount path; "" derives it from each request.
 	PublicURL string
 	// ServerURL is the server's own URL; its path is a prefix that batch items may use, too.
-	ServerURL      string
-	MaxBody        int64
-	AllowOrigin    []string
-	AllowHeaders   []string
+	ServerURL    string
+	MaxBody      int64
+	AllowOrigin  []string
+	AllowHeaders []string
+	// RouteAllowList has the patterns of the routes open to clients, each for a
+	// whole route; nil: all are open, empty: none.
 	RouteAllowList []*regexp.Regexp
 	// Sanitize replaces the text of refusals by "Permission denied".
 	Sanitize bool
@@ -228,12 +230,12 @@ var camelRoutes = [...]string{"/serverInfo", "/verifyPassword", "/loginAs", "/up
 
 // routeAllowed applies routeAllowList (reference 01 §15.3) to clients.
 func (h *Handler) routeAllowed(p *access.Principal, method, route string) error {
-	if len(h.o.RouteAllowList) == 0 || p.Kind == access.Master || p.Kind == access.Maintenance {
+	if h.o.RouteAllowList == nil || p.Kind == access.Master || p.Kind == access.Maintenance {
 		return nil
 	}
 	id := strings.TrimPrefix(route, "/")
 	for _, re := range h.o.RouteAllowList {
-		if loc := re.FindStringIndex(id); loc != nil && loc[0] == 0 && loc[1] == len(id) {
+		if re.MatchString(id) {
 			return nil
 		}
 	}
