@@ -76,6 +76,7 @@ func parseOp(m *Map) (Op, error) {
 			return nil, Errorf(InvalidJSON, "ops of a Batch must be an array")
 		}
 		b := Batch{Ops: make([]Op, 0, len(a))}
+		target := ""
 		for _, e := range a {
 			om, ok := e.(*Map)
 			if !ok {
@@ -85,10 +86,20 @@ func parseOp(m *Map) (Op, error) {
 			if err != nil {
 				return nil, err
 			}
-			switch op.(type) {
-			case AddRelation, RemoveRelation:
+			var class string // pointers saw to it that there is one
+			switch op := op.(type) {
+			case AddRelation:
+				class = op.Objects[0].ClassName
+			case RemoveRelation:
+				class = op.Objects[0].ClassName
 			default:
 				return nil, Errorf(InvalidJSON, "a Batch may hold AddRelation and RemoveRelation only")
+			}
+			if len(b.Ops) == 0 {
+				target = class
+			}
+			if class != target {
+				return nil, notOneClass(target, class)
 			}
 			b.Ops = append(b.Ops, op)
 		}
@@ -118,10 +129,14 @@ func pointers(m *Map) ([]Pointer, error) {
 			return nil, Errorf(InvalidJSON, "objects of a relation must be an array of pointers")
 		}
 		if last := out[len(out)-1]; last.ClassName != out[0].ClassName {
-			return nil, Errorf(IncorrectType, "objects of a relation must be of one class, not %s and %s", out[0].ClassName, last.ClassName)
+			return nil, notOneClass(out[0].ClassName, last.ClassName)
 		}
 	}
 	return out, nil
+}
+
+func notOneClass(a, b string) error {
+	return Errorf(IncorrectType, "objects of a relation must be of one class, not %s and %s", a, b)
 }
 
 // ApplyOp returns the value of a field after an operation; old is nil if the
