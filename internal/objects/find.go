@@ -135,6 +135,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	inc := r.includes()
 	list, err := r.s.store.Find(ctx, &storage.Find{
 		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
+		AnyOrder: r.included,
 		// The classes of the server have rules and hooks that look at every field.
 		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
 	})

@@ -39,6 +39,9 @@ type Find struct {
 	Limit int // query.NoLimit: all
 	// Keys lists the top-level fields wanted; nil: all. Adapters may return more.
 	Keys []string
+	// AnyOrder: without an Order, the objects may come in any order, which
+	// spares a database the sorting. Not with Skip, nor with a Limit.
+	AnyOrder bool
 	// Lazy allows an adapter to leave fields undecoded (see parse.Map.Lazy):
 	// each object is then for one goroutine, until its Fields are loaded.
 	Lazy bool

@@ -107,6 +107,28 @@ func BenchmarkGetByID(b *testing.B) {
 	})
 }
 
+// BenchmarkFindIDs is what an include asks for.
+func BenchmarkFindIDs(b *testing.B) {
+	db, c := benchStore(b, 10_000)
+	allowed := &query.Permission{Subjects: []string{"*", "user1"}}
+	for _, anyOrder := range []bool{false, true} {
+		b.Run(fmt.Sprintf("anyOrder=%t", anyOrder), func(b *testing.B) {
+			spread(b, 1, func(i int) error {
+				ids := make([]parse.Value, 100)
+				for j := range ids {
+					ids[j] = fmt.Sprintf("id%08d", (i*7+j*97)%10_000)
+				}
+				where := query.AllOf(&query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids}, allowed)
+				list, err := db.Find(b.Context(), &storage.Find{Class: c, Where: where, Limit: query.NoLimit, AnyOrder: anyOrder, Lazy: true})
+				if err == nil && len(list) != 100 {
+					return fmt.Errorf("%d objects", len(list))
+				}
+				return err
+			})
+		})
+	}
+}
+
 func BenchmarkFind100(b *testing.B) {
 	db, c := benchStore(b, 10_000)
 	spread(b, 1, func(i int) error {

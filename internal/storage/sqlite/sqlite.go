@@ -80,7 +80,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
-	pragmas := []string{"PRAGMA busy_timeout=10000", "PRAGMA foreign_keys=OFF", "PRAGMA cache_size=-2000"}
+	pragmas := []string{"PRAGMA busy_timeout=10000", "PRAGMA foreign_keys=OFF", "PRAGMA cache_size=-4000"}
 	var err error
 	if o.Path == "" {
 		err = db.openMemory(ctx, pragmas)

@@ -92,20 +92,28 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	}
 	t := db.tables.of(f.Class)
 	w := where{t: t, sql: make([]byte, 0, 256)}
-	if locate {
-		w.add(t.locates + " WHERE ")
-	} else {
-		w.add(t.selects + " WHERE ")
+	rest := f.Where
+	switch {
+	case locate:
+		w.add(t.locates)
+	case f.AnyOrder:
+		w.add(t.selects)
+		rest = w.joinIDs(f.Where)
+	default:
+		w.add(t.selects)
 	}
-	m, err := w.matcher(f.Where)
+	w.add(" WHERE ")
+	m, err := w.matcher(rest)
 	if err != nil {
 		return err
 	}
 	order, sorted := t.orderBy(f.Order)
-	if !sorted {
-		order = " ORDER BY rowid"
+	switch {
+	case !sorted:
+		w.add(" ORDER BY rowid")
+	case !f.AnyOrder || len(f.Order) > 0:
+		w.add(order)
 	}
-	w.add(order)
 	skip, limit := f.Skip, f.Limit
 	if m == nil && sorted { // all is said in SQL
 		w.add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))

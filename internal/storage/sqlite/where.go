@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -236,6 +237,40 @@ func (w *where) in(n *query.Member) (exact bool) {
 	}
 	w.add(")")
 	return true
+}
+
+// joinIDs takes a list of ids out of a condition and lets it drive the query:
+// one lookup for each id, where IN would first sort the list into a table of
+// its own. It returns what remains of the condition.
+func (w *where) joinIDs(n query.Node) query.Node {
+	nodes := []query.Node{n}
+	if and, ok := n.(*query.And); ok {
+		nodes = and.Nodes
+	}
+	for i, c := range nodes {
+		m, ok := c.(*query.Member)
+		if !ok || m.Op != query.In || m.Path != parse.KeyObjectID || len(m.Values) < manyValues {
+			continue
+		}
+		seen := make(map[string]bool, len(m.Values))
+		list := make(parse.Array, 0, len(m.Values))
+		for _, v := range m.Values {
+			s, ok := v.(string)
+			if !ok || strings.IndexByte(s, 0) >= 0 {
+				return n
+			}
+			if !seen[s] {
+				seen[s] = true
+				list = append(list, s)
+			}
+		}
+		// The name of the column cannot be that of a field.
+		w.sql = append(w.sql[:len(w.sql)-len(w.t.sql)], `(SELECT value AS "~id" FROM json_each(?)) CROSS JOIN `...)
+		w.args = append(w.args, string(parse.AppendJSON(nil, list)))
+		w.add(w.t.sql + " ON " + colID + ` = "~id"`)
+		return query.AllOf(slices.Delete(slices.Clone(nodes), i, i+1)...)
+	}
+	return n
 }
 
 // inDoc writes the membership of any element of an array of strings.
