@@ -49,7 +49,7 @@ func TestAnyOrder(t *testing.T) {
 		"and rights":    query.AllOf(in, &query.Permission{Subjects: []string{"*"}}),
 		"two lists":     query.AllOf(in, &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids[:10]}),
 		"in a choice":   &query.Or{Nodes: []query.Node{in, query.Equal("value", "v2")}},
-		"and a pattern": query.AllOf(in, &query.Regex{Path: "id", Pattern: "1$"}),
+		"and a pattern": query.AllOf(in, &query.Regex{Path: "id", Pattern: "2$"}),
 		"null in it":    &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: append(slices.Clone(ids), nil)},
 		"a short list":  &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids[:3]},
 		"no condition":  nil,
