@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"html"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -472,7 +473,11 @@ func (h *Handler) errorBody(ctx context.Context, r *http.Request, err error, dst
 			text = "Permission denied"
 		}
 		if pe.Err != nil {
-			h.o.Log.WarnContext(ctx, "request failed", "method", r.Method, "path", r.URL.Path, "error", pe.Message, "cause", pe.Err)
+			level := slog.LevelWarn
+			if c := pe.Code; c == parse.InvalidJSON || c == parse.InvalidQuery || c == parse.DuplicateValue {
+				level = slog.LevelDebug // what a client can cause at will must not fill the log
+			}
+			h.o.Log.Log(ctx, level, "request failed", "method", r.Method, "path", r.URL.Path, "error", pe.Message, "cause", pe.Err)
 		}
 		status := pe.Status
 		switch {
