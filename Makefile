@@ -23,7 +23,7 @@ test: ## all tests that need no server, with the race detector
 
 .PHONY: test-sdk
 test-sdk: build ## the Parse JS SDK against the real binary (needs node)
-	cd tests/sdk && npm ci --no-audit --no-fund --silent && node --test
+	cd tests/sdk && npm ci --no-audit --no-fund --silent && npm test --silent
 
 .PHONY: lint
 lint: ## golangci-lint, at the version in .golangci-version

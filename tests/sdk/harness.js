@@ -1,7 +1,9 @@
 // Starts the real pargo binary on an empty database and gives the SDK to talk to it.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +24,30 @@ export function databases() {
   return list;
 }
 
+// drop removes a MongoDB database by the one command of its protocol that is
+// needed here; a server that asks for a log-in keeps it.
+async function drop(uri) {
+  const { protocol, hostname, port, pathname } = new URL(uri);
+  if (protocol !== 'mongodb:') return;
+  const field = (type, name, ...value) => Buffer.concat([Buffer.from([type]), Buffer.from(`${name}\0`), ...value]);
+  const int = (n) => {
+    const b = Buffer.alloc(4);
+    b.writeInt32LE(n);
+    return b;
+  };
+  const name = Buffer.from(`${pathname.slice(1)}\0`);
+  const fields = Buffer.concat([field(0x10, 'dropDatabase', int(1)), field(0x02, '$db', int(name.length), name), Buffer.from([0])]);
+  const message = Buffer.concat([int(1), int(0), int(2013), int(0), Buffer.from([0]), int(fields.length + 4), fields]);
+  const socket = connect({ host: hostname, port: Number(port || 27017) });
+  try {
+    await once(socket, 'connect');
+    socket.write(Buffer.concat([int(message.length + 4), message]));
+    await once(socket, 'data');
+  } finally {
+    socket.destroy();
+  }
+}
+
 // start runs `pargo serve` and resolves once it answers. Of the options, schema
 // is the path or the text of a schema file (default: the payment gateway), dir a
 // data directory that stop({ keep: true }) left, and port the port to listen on.
@@ -35,6 +61,8 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
   const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', `${port}`,
     '--schema', schemaFile, '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
   const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const kill = () => child.kill('SIGKILL'); // should the tests end without stop
+  process.once('exit', kill);
   let out = '';
   let err = '';
   child.stderr.on('data', (d) => { err += d; });
@@ -62,7 +90,11 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
       const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
       child.kill('SIGTERM');
       const result = await ended;
-      if (!keep) rmSync(dir, { recursive: true, force: true });
+      process.removeListener('exit', kill);
+      if (!keep) {
+        await drop(database.uri(dir));
+        rmSync(dir, { recursive: true, force: true });
+      }
       return result;
     },
   };

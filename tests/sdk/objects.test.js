@@ -280,6 +280,26 @@ for (const database of databases()) {
       assert.equal(bad.id, undefined);
     });
 
+    test('a batch in a transaction is all or nothing', async (t) => {
+      const Account = Parse.Object.extend('Account');
+      const [one, two] = [new Account({ amount: 10 }), new Account({ amount: 10 })];
+      await Parse.Object.saveAll([one, two], { transaction: true });
+      one.increment('amount', -5);
+      two.increment('amount', 5);
+      await Parse.Object.saveAll([one, two], { transaction: true });
+      const amounts = async () => (await new Parse.Query('Account').ascending('amount').find()).map((o) => o.get('amount'));
+      assert.deepEqual(await amounts(), [5, 15]);
+
+      const attempts = Parse.CoreManager.get('REQUEST_ATTEMPT_LIMIT');
+      t.after(() => Parse.CoreManager.set('REQUEST_ATTEMPT_LIMIT', attempts));
+      Parse.CoreManager.set('REQUEST_ATTEMPT_LIMIT', 1);
+      one.increment('amount', -5);
+      const missing = Account.createWithoutData('nosuchobjt');
+      missing.increment('amount', 5);
+      await assert.rejects(Parse.Object.saveAll([one, new Account({ amount: 1 }), missing], { transaction: true }));
+      assert.deepEqual(await amounts(), [5, 15], 'nothing of it was done');
+    });
+
     test('a pointer has one class, and every field one type', async () => {
       const object = await new Parse.Object('Typed').save({ p: await new Parse.Object('Target').save(), n: 1, s: 's' });
       await assert.rejects(object.save({ p: await new Parse.Object('Toy').save() }),
