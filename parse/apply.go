@@ -170,8 +170,9 @@ func ApplyOp(old Value, op Op) (Value, error) {
 			return nil, err
 		}
 		out := append(make(Array, 0, len(a)+len(op.Objects)), a...)
+		have := NewSet(a)
 		for _, v := range op.Objects {
-			if !contains(out, v) {
+			if have.Add(v) {
 				out = append(out, v)
 			}
 		}
@@ -182,8 +183,9 @@ func ApplyOp(old Value, op Op) (Value, error) {
 			return nil, err
 		}
 		out := make(Array, 0, len(a))
+		gone := NewSet(op.Objects)
 		for _, v := range a {
-			if !contains(op.Objects, v) {
+			if !gone.Has(v) {
 				out = append(out, v)
 			}
 		}
