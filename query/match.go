@@ -156,7 +156,13 @@ type leaf struct {
 	null     bool // values has null
 	strings  map[string]struct{}
 	pointers map[parse.Pointer]struct{}
+	others   *parse.Set // values, if there are so many that it pays
 }
+
+// manyValues is from how many values on a list is looked up in a set: the time
+// of a match may not grow with the length of the list in the query times that
+// in the object.
+const manyValues = 16
 
 func newLeaf(path Path, l leaf) *leaf {
 	l.path = string(path)
@@ -199,6 +205,9 @@ func (l *leaf) index() {
 		}
 	}
 	l.values = rest
+	if len(rest) > manyValues {
+		l.others = parse.NewSet(rest)
+	}
 }
 
 // match passes the system fields on from here, not through Object.Get, so that
@@ -231,6 +240,9 @@ func (l *leaf) test(v parse.Value, ok bool) bool {
 		if len(l.values) == 0 {
 			return false
 		}
+		if list, ok := v.(parse.Array); ok && len(l.values) > manyValues && len(list) > manyValues {
+			return l.allOf(list)
+		}
 		for _, want := range l.values {
 			if !contains(v, want) {
 				return false
@@ -262,6 +274,17 @@ func (l *leaf) test(v parse.Value, ok bool) bool {
 		}
 	}
 	return false
+}
+
+// allOf is All for two long lists.
+func (l *leaf) allOf(list parse.Array) bool {
+	have := parse.NewSet(list)
+	for _, want := range l.values {
+		if !have.Has(want) && !parse.Equal(list, want) {
+			return false
+		}
+	}
+	return true
 }
 
 // contains reports whether v is want or an array that holds it.
@@ -325,6 +348,9 @@ func (l *leaf) listed(v parse.Value) bool {
 		if _, ok := l.pointers[v.Self()]; ok {
 			return true
 		}
+	}
+	if l.others != nil {
+		return l.others.Has(v)
 	}
 	for _, want := range l.values {
 		if parse.Equal(v, want) {
