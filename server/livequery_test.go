@@ -91,11 +91,13 @@ func TestLiveQueriesOfTheGateway(t *testing.T) {
 			bob := dial(t, s, "TransactionHistory", s.Var("bob.token"))
 			carol := dial(t, s, "TransactionHistory", s.Var("carol.token"))
 
-			make := func(as string, amount string) scenario.Step {
-				return scenario.Step{Name: "make", Method: "POST", Path: "/classes/TransactionHistory", As: as,
-					Body: `{"amount":` + amount + `,"status":"pending","timestamp":` + now + `}`, Status: 201, Save: map[string]string{"objectId": "t"}}
+			transaction := func(as, amount string) scenario.Step {
+				return scenario.Step{
+					Name: "make", Method: "POST", Path: "/classes/TransactionHistory", As: as,
+					Body: `{"amount":` + amount + `,"status":"pending","timestamp":` + now + `}`, Status: 201, Save: map[string]string{"objectId": "t"},
+				}
 			}
-			do(make("alice", "1"))
+			do(transaction("alice", "1"))
 			alice.want("create", 1)
 			do(scenario.Step{Name: "cancel", Method: "PUT", Path: "/classes/TransactionHistory/{{t}}", As: "alice", Body: `{"status":"cancelled"}`})
 			alice.want("update", 1)
@@ -108,18 +110,22 @@ func TestLiveQueriesOfTheGateway(t *testing.T) {
 			alice.want("create", 3)
 
 			// Bob's first event is his own: nothing of alice's came before it.
-			do(make("bob", "4"))
+			do(transaction("bob", "4"))
 			bob.want("create", 4)
 
 			// Carol becomes an admin, who sees all, and then is none any more.
-			do(scenario.Step{Name: "role", Method: "POST", Path: "/roles", As: "master", Status: 201, Save: map[string]string{"objectId": "role"},
-				Body: `{"name":"admin","ACL":{},"users":{"__op":"AddRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`})
-			do(make("bob", "5"))
+			do(scenario.Step{
+				Name: "role", Method: "POST", Path: "/roles", As: "master", Status: 201, Save: map[string]string{"objectId": "role"},
+				Body: `{"name":"admin","ACL":{},"users":{"__op":"AddRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`,
+			})
+			do(transaction("bob", "5"))
 			carol.want("create", 5)
-			do(scenario.Step{Name: "no role", Method: "PUT", Path: "/roles/{{role}}", As: "master",
-				Body: `{"users":{"__op":"RemoveRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`})
-			do(make("bob", "6"))
-			do(make("carol", "7"))
+			do(scenario.Step{
+				Name: "no role", Method: "PUT", Path: "/roles/{{role}}", As: "master",
+				Body: `{"users":{"__op":"RemoveRelation","objects":[{"__type":"Pointer","className":"_User","objectId":"{{carol.id}}"}]}}`,
+			})
+			do(transaction("bob", "6"))
+			do(transaction("carol", "7"))
 			carol.want("create", 7)
 		})
 	}
