@@ -7,12 +7,28 @@ import (
 	"strings"
 )
 
+// Bounds of the keys with dots of one write. Deeper objects than these make
+// could not be read again; each key copies the object it goes into.
+const (
+	maxPathParts = 64
+	maxPaths     = 1000
+)
+
 // ParseOps returns the body of a write with every {"__op": …} at its top level
 // replaced by the [Op]. A malformed or unknown operation gives a precise error.
 func ParseOps(body *Map) (*Map, error) {
 	var out *Map // nil as long as nothing changed
+	paths := 0
 	for i := range body.Len() {
 		f := body.At(i)
+		if dots := strings.Count(f.Key, "."); dots > 0 {
+			if paths++; paths > maxPaths {
+				return nil, Errorf(RequestLimitExceeded, "a write cannot have more than %d keys with dots", maxPaths)
+			}
+			if dots >= maxPathParts {
+				return nil, Errorf(InvalidNestedKey, "a key cannot have more than %d parts", maxPathParts)
+			}
+		}
 		m, ok := f.Value.(*Map)
 		if !ok || !m.Has("__op") {
 			continue

@@ -1,6 +1,8 @@
 package parse_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -21,6 +23,28 @@ func TestBatchOfTwoClasses(t *testing.T) {
 		}
 		if _, err = parse.ParseOps(m); parse.CodeOf(err) != code {
 			t.Errorf("%s: %v, want %d", ops, err, code)
+		}
+	}
+}
+
+// A write must not make an object that is too deep to be read, nor copy an
+// object thousands of times.
+func TestPathsOfAWriteAreBounded(t *testing.T) {
+	many := &parse.Map{}
+	for i := range 1001 {
+		many.Set("o.k"+strconv.Itoa(i), 1.0)
+	}
+	for name, tt := range map[string]struct {
+		body *parse.Map
+		code parse.Code
+	}{
+		"deep":   {parse.NewMap(parse.MapField{Key: "o" + strings.Repeat(".x", 50_000), Value: 1.0}), parse.InvalidNestedKey},
+		"deeper": {parse.NewMap(parse.MapField{Key: "o" + strings.Repeat(".x", 64), Value: 1.0}), parse.InvalidNestedKey},
+		"fine":   {parse.NewMap(parse.MapField{Key: "o" + strings.Repeat(".x", 63), Value: 1.0}), 0},
+		"many":   {many, parse.RequestLimitExceeded},
+	} {
+		if _, err := parse.ParseOps(tt.body); parse.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v, want %d", name, err, tt.code)
 		}
 	}
 }
