@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +40,15 @@ func TestHostileTransactions(t *testing.T) {
 	scenario.Run(t, []scenario.Scenario{{Name: "transactions", Config: open, Steps: steps}})
 }
 
+// fields are n members of a body, each with a comma before it.
+func fields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`,"f` + strconv.Itoa(i) + `":1`)
+	}
+	return b.String()
+}
+
 // TestHostileQueries: requests that would cost far more than they are long.
 func TestHostileQueries(t *testing.T) {
 	deep := strings.Repeat("a.", 50_000) + "a"
@@ -49,6 +59,8 @@ func TestHostileQueries(t *testing.T) {
 		{Name: "deep include", Method: "POST", Path: "/classes/A", Body: body("include", deep), Code: parse.InvalidQuery},
 		{Name: "deep keys", Method: "POST", Path: "/classes/A", Body: body("keys", deep), Code: parse.InvalidQuery},
 		{Name: "deep excludeKeys", Method: "POST", Path: "/classes/A", Body: body("excludeKeys", deep), Code: parse.InvalidQuery},
+		{Name: "deep path", Method: "POST", Path: "/classes/A", Body: `{"o` + strings.Repeat(".x", 50_000) + `":1}`, Code: parse.InvalidNestedKey},
+		{Name: "too many fields", Method: "POST", Path: "/installations", Body: `{"deviceType":"ios","installationId":"i"` + fields(3000) + `}`, Code: parse.RequestLimitExceeded},
 		{Name: "many keys", Method: "POST", Path: "/classes/A", Body: body("keys", many), Code: parse.InvalidQuery},
 	}}})
 }

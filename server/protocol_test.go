@@ -89,7 +89,7 @@ func TestRequests(t *testing.T) {
 			{Name: "double slash", Path: "//classes/A/{{id}}", JSON: `{"n":1,"...":0}`},
 			{Name: "trailing slash", Path: "/classes/A/{{id}}/", JSON: `{"n":1,"...":0}`},
 			{Name: "route in capitals", Path: "/CLASSES/A/{{id}}", JSON: `{"n":1,"...":0}`},
-			{Name: "unknown route", Path: "/nope", Status: 404},
+			{Name: "unknown route", Path: "/nope", Status: 404, JSON: `{"error":"Cannot GET /parse/nope"}`},
 			{Name: "unknown verb", Method: "PATCH", Path: "/classes/A", Body: `{}`, Status: 404},
 			{Name: "malformed JSON", Method: "POST", Path: "/classes/A", Body: `{"a":`, Status: 400, JSON: `{"error":"Unexpected end of JSON input"}`},
 			{Name: "a bare string", Method: "POST", Path: "/classes/A", Body: `"x"`, Status: 400},

@@ -245,7 +245,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if cfg.StartLiveQueryServer {
 		s.hub = livequery.NewHub(livequery.Options{
 			Classes: liveClasses(cfg, file), Schema: s.registry, Gate: gate, Auth: users,
-			AppID: cfg.AppID, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
+			AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
 			KeyPairs: cfg.LiveQueryServerOptions.KeyPairs, QueueBytes: cfg.LiveQueryServerOptions.QueueBytes,
 			PingInterval: time.Duration(cfg.LiveQueryServerOptions.WebsocketTimeout) * time.Millisecond,
 			ClientIP:     clientIP, Log: s.log,

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -510,12 +509,12 @@ func (h *Handler) errorBody(ctx context.Context, r *http.Request, err error, dst
 	return http.StatusInternalServerError, append(dst, `{"code":1,"message":"Internal server error."}`...)
 }
 
-// notFound answers a path or verb that does not exist, as the protocol does: with a page.
+// notFound answers a path or verb that does not exist. Parse Server sends a
+// page; JSON is what its SDKs can read (reference 04 §12).
 func (c *call) notFound(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"] = jsonType
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = fmt.Fprintf(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Error</title></head>\n<body><pre>Cannot %s %s</pre></body>\n</html>\n",
-		html.EscapeString(c.req.Method), html.EscapeString(c.req.URL.Path))
+	body := parse.AppendJSON(append(c.bufs.out[:0], `{"error":`...), "Cannot "+c.req.Method+" "+c.req.URL.Path)
+	_, _ = w.Write(append(body, '}')) //nolint:gosec // JSON, and marked as such
 }
