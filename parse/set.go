@@ -99,7 +99,7 @@ func (s *Set) hash(v Value) uint64 {
 			return s.mix('b', 1)
 		}
 	case Date:
-		return s.mix('d', uint64(v)) //nolint:gosec // only its bits matter
+		return s.mix('d', uint64(v))
 	case Pointer:
 		return s.mix('p', maphash.String(s.seed, v.ObjectID))
 	case *Object:

@@ -83,8 +83,10 @@ func TestHostileUsers(t *testing.T) {
 	method, role, join := "/classes/PaymentMethod/{{method}}", "/roles/{{role}}", `{"users":{"__op":"AddRelation","objects":[`+pointer("alice")+`]}}`
 	steps := []scenario.Step{
 		signUp("alice"), signUp("bob"),
-		{Name: "admin", Method: "POST", Path: "/roles", As: "master", Status: 201, Save: map[string]string{"objectId": "role"},
-			Body: `{"name":"admin","ACL":{"*":{"read":true}},"users":{"__op":"AddRelation","objects":[` + pointer("bob") + `]}}`},
+		{
+			Name: "admin", Method: "POST", Path: "/roles", As: "master", Status: 201, Save: map[string]string{"objectId": "role"},
+			Body: `{"name":"admin","ACL":{"*":{"read":true}},"users":{"__op":"AddRelation","objects":[` + pointer("bob") + `]}}`,
+		},
 		{Name: "method", Method: "POST", Path: "/classes/PaymentMethod", As: "alice", Body: `{"type":"card","details":"x"}`, Status: 201, Save: map[string]string{"objectId": "method"}},
 
 		find("bob", "_User", `{"email":"alice@example.com"}`, parse.OperationForbidden),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/storage"
@@ -114,10 +115,30 @@ func (wr *writing) where() query.Node {
 }
 
 // unchanged asks besides that the object is still as it was read: a decision
-// of a hook holds for that state only. Every write moves updatedAt on.
+// of a hook holds for that state only. Every write moves updatedAt on, but two
+// may fall into one millisecond, so plain values are compared as well.
 func unchanged(where query.Node, o *parse.Object) query.Node {
-	return query.AllOf(where, query.Equal(parse.KeyUpdatedAt, o.UpdatedAt))
+	nodes := []query.Node{where, query.Equal(parse.KeyUpdatedAt, o.UpdatedAt)}
+	for k, v := range o.Fields.All() {
+		if strings.HasPrefix(k, "_") {
+			continue
+		}
+		switch x := v.(type) {
+		case string:
+			if len(x) > maxCompared {
+				continue
+			}
+		case float64, bool, parse.Date, parse.Pointer:
+		default:
+			continue
+		}
+		nodes = append(nodes, query.Equal(k, v))
+	}
+	return query.AllOf(nodes...)
 }
+
+// maxCompared is the longest string that unchanged compares.
+const maxCompared = 256
 
 func (wr *writing) readBefore(ctx context.Context, where query.Node) error {
 	list, err := wr.s.store.Find(ctx, &storage.Find{Class: wr.Class, Where: where, Limit: 1})

@@ -60,6 +60,9 @@ func (c *call) baseURL() string {
 // update is PUT /classes/:className/:objectId (reference 01 §5.4).
 func update(ctx context.Context, c *call) (reply, error) {
 	class := c.params[0]
+	if class == userClass {
+		c.body.Delete("sessionToken") // never a field; clients send back what they have read
+	}
 	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body, Context: c.context})
 	if err != nil {
 		return reply{}, foreignUser(class, c.principal, err)

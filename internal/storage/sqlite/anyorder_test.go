@@ -72,3 +72,40 @@ func TestAnyOrder(t *testing.T) {
 		})
 	}
 }
+
+// TestReservedNames uses the names that SQLite has for itself, and more
+// subjects than an expression may be deep.
+func TestReservedNames(t *testing.T) {
+	db := open(t, sqlite.Options{})
+	c := schema.Complete(&schema.Class{Name: "sqlite_things", Fields: map[string]*schema.Field{}})
+	o := &parse.Object{ClassName: c.Name, ID: "x", CreatedAt: 1, UpdatedAt: 1, ACL: parse.NewACL(parse.ACLEntry{Subject: "role:r1999", Read: true})}
+	for _, name := range []string{"rowid", "oid", "rowId", "select", "index", "value"} {
+		c.Fields[name] = &schema.Field{Name: name, Type: schema.String}
+		o.Set(name, "v-"+name)
+	}
+	if err := db.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: c.Name, Def: c}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Insert(t.Context(), c, []*parse.Object{o}); err != nil {
+		t.Fatal(err)
+	}
+	for name := range c.Fields {
+		if c.Fields[name].Type != schema.String || name == parse.KeyObjectID {
+			continue
+		}
+		list, err := db.Find(t.Context(), &storage.Find{Class: c, Where: query.Equal(name, "v-"+name), Limit: 10, Order: []query.Sort{{Path: query.Path(name)}}})
+		if err != nil || len(list) != 1 {
+			t.Errorf("%s: %d objects, %v", name, len(list), err)
+		}
+	}
+	subjects := []string{"*"}
+	for i := range 2000 {
+		subjects = append(subjects, fmt.Sprintf("role:r%d", i))
+	}
+	for last, want := range map[int]int{2001: 1, 2000: 0} {
+		list, err := db.Find(t.Context(), &storage.Find{Class: c, Where: &query.Permission{Subjects: subjects[:last]}, Limit: 10})
+		if err != nil || len(list) != want {
+			t.Errorf("%d subjects: %d objects, %v", last, len(list), err)
+		}
+	}
+}

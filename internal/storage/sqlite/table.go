@@ -82,10 +82,13 @@ func (ts *tables) of(c *schema.Class) *table {
 }
 
 // encodeName makes a name of the protocol, which tells upper from lower case,
-// one of SQL, which does not: a caret comes before each upper-case letter and
-// before a leading underscore.
+// one of SQL, which does not: a caret comes before each upper-case letter,
+// before a leading underscore and before the names that SQLite has for itself.
 func encodeName(name string) string {
 	var b strings.Builder
+	if name == "rowid" || name == "oid" || strings.HasPrefix(name, "sqlite_") {
+		b.WriteByte('^')
+	}
 	for i := range len(name) {
 		ch := name[i]
 		if ch >= 'A' && ch <= 'Z' || i == 0 && ch == '_' {

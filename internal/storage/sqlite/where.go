@@ -396,6 +396,15 @@ func (w *where) permission(n *query.Permission) {
 		col = colWrite
 	}
 	w.add("(" + col + " IS NULL")
+	if len(n.Subjects) > manyValues {
+		// An expression must not become as deep as a user has roles.
+		list := make(parse.Array, len(n.Subjects))
+		for i, s := range n.Subjects {
+			list[i] = "|" + escapeSubject.Replace(s) + "|"
+		}
+		w.add(" OR EXISTS (SELECT 1 FROM json_each(?) WHERE instr("+col+", value)))", string(parse.AppendJSON(nil, list)))
+		return
+	}
 	for _, s := range n.Subjects {
 		w.add(" OR instr("+col+", ?)", "|"+escapeSubject.Replace(s)+"|")
 	}
