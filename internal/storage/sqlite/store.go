@@ -118,6 +118,11 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	if m == nil && sorted { // all is said in SQL
 		w.add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
 		skip, limit = 0, query.NoLimit
+		if f.Limit > 0 && !locate && t.sorts(f.Order) {
+			// Sort numbers of rows, and read the documents of the few wanted.
+			w.sql = append([]byte(t.selects+" WHERE rowid IN (SELECT rowid"), w.sql[len("SELECT "+colDoc):]...)
+			w.add(")" + order)
+		}
 	}
 	var list []found // rows yet to be sorted
 	var near *parse.Object

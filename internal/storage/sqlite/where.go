@@ -411,6 +411,19 @@ func (w *where) permission(n *query.Permission) {
 	w.add(")")
 }
 
+// sorts reports whether SQLite has to sort for an order, as no index has it.
+func (t *table) sorts(order []query.Sort) bool {
+	if len(order) == 0 || order[0].Path == parse.KeyObjectID {
+		return false
+	}
+	for i := range t.class.Indexes {
+		if keys := t.class.Indexes[i].Keys; len(keys) > 0 && keys[0].Field == string(order[0].Path) {
+			return false
+		}
+	}
+	return true
+}
+
 // orderBy writes the order; ok is false if SQL cannot sort that way.
 func (t *table) orderBy(order []query.Sort) (sql string, ok bool) {
 	var b strings.Builder
