@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -240,9 +239,4 @@ func (h *Handler) routeAllowed(p *access.Principal, method, route string) error 
 		}
 	}
 	return parse.Denyf(parse.OperationForbidden, "Route not allowed by routeAllowList: %s %s", method, id)
-}
-
-// Principal resolves a session token for other surfaces of the same server.
-func (h *Handler) Principal(ctx context.Context, token, installationID, ip string) (*access.Principal, error) {
-	return h.auth.Principal(ctx, token, installationID, ip)
 }
