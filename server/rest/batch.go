@@ -59,11 +59,6 @@ func batch(ctx context.Context, c *call) (reply, error) {
 		return reply{}, parse.Errorf(parse.InvalidJSON, "Batch request contains %d sub-requests, which exceeds the limit of %d.", len(requests), maxBatch)
 	}
 	items := make([]item, len(requests))
-	defer func() {
-		for i := range items {
-			items[i].call.release()
-		}
-	}()
 	t, _ := c.body.Get("transaction")
 	transaction := t == true
 	for i, req := range requests {
@@ -147,7 +142,7 @@ func (c *call) prepare(it *item, v parse.Value) error {
 	it.route = r
 	it.call = call{
 		h: c.h, req: c.req, objs: c.objs, principal: c.principal, context: c.context, token: c.token,
-		body: body, params: params, nested: true, bufs: bufferPool.Get().(*buffers),
+		body: body, params: params, nested: true, bufs: &buffers{}, // an item's answer is small; thousands of pooled buffers are not
 	}
 	return nil
 }
