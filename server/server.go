@@ -166,6 +166,10 @@ func (s *Server) applySchema(ctx context.Context, file *schema.Document) error {
 func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, file *schema.Document) error {
 	limits := query.Limits{}
 	pub := &publisher{}
+	denylist, err := newDenylist(cfg)
+	if err != nil {
+		return err
+	}
 	objs := objects.New(s.store, s.registry, app, objects.Options{
 		Gate:                     gate,
 		Publisher:                pub,
@@ -175,6 +179,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		AllowClientClassCreation: cfg.AllowClientClassCreation,
 		AllowCustomObjectID:      cfg.AllowCustomObjectID,
 		QueryLimits:              limits,
+		Denylist:                 denylist,
 		Log:                      s.log,
 	})
 	sessionLength := time.Duration(cfg.SessionLength) * time.Second

@@ -60,6 +60,9 @@ func (wr *writing) beforeSave(ctx context.Context) error {
 			wr.Response.Set(k, parse.NewMap(parse.MapField{Key: "__op", Value: "Delete"}))
 		}
 	}
+	if err := wr.s.o.Denylist.check(visible); err != nil {
+		return err
+	}
 	return wr.checkFields(visible)
 }
 

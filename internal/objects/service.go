@@ -40,7 +40,9 @@ type Options struct {
 	AllowCustomObjectID bool
 	// QueryLimits bound what clients may ask; they were applied by the parser.
 	QueryLimits query.Limits
-	Log         *slog.Logger // nil: discarded
+	// Denylist refuses what is written by words in it; nil: nothing.
+	Denylist *Denylist
+	Log      *slog.Logger // nil: discarded
 }
 
 // Service reads and writes objects. It may be used from many goroutines,

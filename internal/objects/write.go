@@ -36,6 +36,9 @@ type writing struct {
 
 // read takes the body of a write apart.
 func (wr *writing) read(body *parse.Map) error {
+	if err := wr.s.o.Denylist.check(body); err != nil {
+		return err
+	}
 	body = body.Clone()
 	if body == nil {
 		body = &parse.Map{}

@@ -63,6 +63,7 @@ type Config struct {
 	AllowOrigin                  []string        `opt:"allowOrigin" env:"PARSE_SERVER_ALLOW_ORIGIN" help:"Origins that browsers may call from; default *."`
 	AllowHeaders                 []string        `opt:"allowHeaders" env:"PARSE_SERVER_ALLOW_HEADERS" help:"More request headers that browsers may send."`
 	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
+	RequestKeywordDenylist       json.RawMessage `opt:"requestKeywordDenylist" env:"PARSE_SERVER_REQUEST_KEYWORD_DENYLIST" help:"Keys and values, as regular expressions, that no written data may have."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
 
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
@@ -112,6 +113,7 @@ func Default() Config {
 		RevokeSessionOnPasswordReset: true,
 		ProtectedFields:              json.RawMessage(`{"_User":{"*":["email"]}}`),
 		ProtectedFieldsOwnerExempt:   true,
+		RequestKeywordDenylist:       json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
 		PasswordCost:                 10,
 		LogLevel:                     "info",
 	}
@@ -187,6 +189,9 @@ func (c *Config) Validate() error {
 		if _, err := regexp.Compile(re); err != nil {
 			p.addf("The option routeAllowList contains an invalid regex pattern: %q.", re)
 		}
+	}
+	if _, err := c.Denylist(); err != nil {
+		p.addf("%s", err)
 	}
 	for _, h := range c.AllowHeaders {
 		if strings.TrimSpace(h) == "" {
