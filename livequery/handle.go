@@ -202,7 +202,12 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 	sub.own = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
 	where, _ := q.Get("where")
 	var whereErr error
-	sub.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
+	if !c.master {
+		whereErr = h.opts.Complexity.Check(where)
+	}
+	if whereErr == nil {
+		sub.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
+	}
 	h.attach(sub)
 	if err := h.shardOf(sub.class).add(sub, whereErr, old); err != nil {
 		h.detach(sub)

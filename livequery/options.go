@@ -54,6 +54,8 @@ type Options struct {
 	KeyPairs map[string]string
 	// QueryLimits bounds the where of a subscription.
 	QueryLimits query.Limits
+	// Complexity narrows the where of subscriptions of others than the master; nil: not.
+	Complexity *query.Complexity
 	// ParseLimits bounds the JSON of a frame.
 	ParseLimits parse.Limits
 	// QueueBytes bounds what waits for one client; over it the client is

@@ -2,7 +2,9 @@ package server
 
 import (
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/server/config"
+	"github.com/pargo-baas/pargo/server/rest"
 )
 
 // newDenylist makes the option requestKeywordDenylist ready for use.
@@ -18,4 +20,23 @@ func newDenylist(cfg config.Config) (*objects.Denylist, error) {
 		}
 	}
 	return list, nil
+}
+
+// newComplexity takes the option requestComplexity apart; the first result is
+// nil if it asks nothing of requests, the second is the cap on sub-queries.
+func newComplexity(cfg config.Config) (*rest.Complexity, int, error) {
+	c, err := cfg.Complexity()
+	if err != nil {
+		return nil, 0, err
+	}
+	limit := func(n int) int { return max(n, 0) } // -1 is none
+	x := rest.Complexity{IncludeDepth: limit(c.IncludeDepth), IncludeCount: limit(c.IncludeCount), BatchRequests: limit(c.BatchRequestLimit)}
+	where := query.Complexity{Depth: limit(c.QueryDepth), SubqueryDepth: limit(c.SubqueryDepth), NoRegex: !c.AllowRegex}
+	if where != (query.Complexity{}) {
+		x.Where = &where
+	}
+	if x == (rest.Complexity{}) {
+		return nil, limit(c.SubqueryLimit), nil
+	}
+	return &x, limit(c.SubqueryLimit), nil
 }

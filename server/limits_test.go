@@ -78,3 +78,99 @@ func TestDenylist(t *testing.T) {
 		},
 	})
 }
+
+func TestComplexity(t *testing.T) {
+	config := func(c *config.Config) {
+		open(c)
+		c.RequestComplexity = json.RawMessage(`{"queryDepth":2,"subqueryDepth":1,"subqueryLimit":1,"includeDepth":2,"includeCount":3,"batchRequestLimit":2,"allowRegex":false}`)
+	}
+	const (
+		deep    = "Query condition nesting depth exceeds maximum allowed depth of 2"
+		sub     = "Subquery nesting depth exceeds maximum allowed depth of 1"
+		regex   = "$regex operator is not allowed"
+		or1     = `{"$or":[{"n":1}]}`
+		or2     = `{"$and":[` + or1 + `]}`
+		or3     = `{"$nor":[` + or2 + `]}`
+		inQuery = `{"p":{"$inQuery":{"className":"A","where":`
+	)
+	find := func(params map[string]string, text string) scenario.Step {
+		st := scenario.Step{Path: "/classes/A", Query: params, Error: text}
+		st.Name = params["where"] + params["include"] + params["keys"] + params["includeAll"]
+		if text != "" {
+			st.Code = parse.InvalidQuery
+		}
+		return st
+	}
+	where := func(where, text string) scenario.Step { return find(map[string]string{"where": where}, text) }
+	batch := func(n int) string {
+		list := make([]map[string]string, n)
+		for i := range list {
+			list[i] = map[string]string{"method": "GET", "path": "/parse/classes/A"}
+		}
+		b, _ := json.Marshal(map[string]any{"requests": list})
+		return string(b)
+	}
+	asMaster := where(or3, "")
+	asMaster.As = "master"
+	inBody := where("", deep)
+	inBody.Method, inBody.Query, inBody.Body, inBody.Name = "POST", nil, `{"_method":"GET","where":`+or3+`}`, "in the body"
+	scenario.Run(t, []scenario.Scenario{{Name: "requests", Config: config, Steps: []scenario.Step{
+		{Name: "target", Method: "POST", Path: "/classes/B", Body: `{"n":1}`, Save: map[string]string{"objectId": "b1"}},
+		{Name: "other target", Method: "POST", Path: "/classes/B", Body: `{"n":1}`, Save: map[string]string{"objectId": "b2"}},
+		{Name: "first", Method: "POST", Path: "/classes/A", Body: `{"n":1,"q":{},"p":{"__type":"Pointer","className":"B","objectId":"{{b1}}"}}`, Status: 201, Save: map[string]string{"objectId": "id"}},
+		{Name: "second", Method: "POST", Path: "/classes/A", Body: `{"n":2,"l":[],"m":[],"p":{"__type":"Pointer","className":"B","objectId":"{{b2}}"}}`, Status: 201},
+		where(or2, ""), where(or3, deep), asMaster, inBody,
+		where(inQuery+`{}}}}`, ""),
+		where(inQuery+or2+`}}}`, ""),
+		where(inQuery+or3+`}}}`, deep),
+		where(inQuery+inQuery+`{}}}}}}}`, sub),
+		where(`{"n":{"$select":{"key":"n","query":{"className":"B","where":`+inQuery+`{}}}}}}}}`, sub),
+		where(`{"n":{"$regex":"a"}}`, regex),
+		where(`{"n":{"$all":[{"$regex":"^\\Qa"}]}}`, regex),
+		where(inQuery+`{"s":{"$regex":"a"}}}}}`, regex),
+		find(map[string]string{"include": "p,q.r"}, ""),
+		find(map[string]string{"include": "p.q.r"}, "Include depth of 3 exceeds maximum allowed depth of 2"),
+		find(map[string]string{"include": "p,q.r,s"}, "Number of include fields (4) exceeds maximum allowed (3)"),
+		find(map[string]string{"keys": "p.a,q.a,r.a,s.a"}, "Number of include fields (4) exceeds maximum allowed (3)"),
+		find(map[string]string{"includeAll": "1"}, ""),
+		find(map[string]string{"includeAll": "1", "include": "p.q"}, "Number of include fields (4) exceeds maximum allowed (3)"),
+		{Name: "get", Path: "/classes/A/{{id}}", Query: map[string]string{"include": "p.q.r"}, Code: parse.InvalidQuery},
+		{
+			Name: "rows of a sub-query", Path: "/classes/A", JSON: `{"results":[{"n":1,"...":0}]}`,
+			Query: map[string]string{"where": inQuery[:len(inQuery)-len(`"A","where":`)] + `"B","where":{"n":1}}}}`},
+		},
+		{
+			Name: "rows for the master key", Path: "/classes/A", As: "master", JSON: `{"results":[],"count":2}`,
+			Query: map[string]string{"where": inQuery[:len(inQuery)-len(`"A","where":`)] + `"B","where":{"n":1}}}}`, "count": "1", "limit": "0"},
+		},
+		{Name: "batch", Method: "POST", Path: "/batch", Body: batch(2)},
+		{Name: "long batch", Method: "POST", Path: "/batch", Body: batch(3), Code: parse.InvalidJSON, Error: "Batch request contains 3 sub-requests, which exceeds the limit of 2."},
+		{Name: "long batch of the master key", Method: "POST", Path: "/batch", As: "master", Body: batch(3)},
+	}}})
+}
+
+// TestComplexityOfSubscriptions: live queries are clients' queries, too.
+func TestComplexityOfSubscriptions(t *testing.T) {
+	s := scenario.Start(t, "sqlite::memory:", func(c *config.Config) {
+		open(c)
+		c.StartLiveQueryServer = true
+		c.LiveQuery.ClassNames = []string{"A"}
+		c.RequestComplexity = json.RawMessage(`{"queryDepth":1,"allowRegex":false}`)
+	}, nil)
+	s.Do(t, &scenario.Step{Name: "class", Method: "POST", Path: "/classes/A", Body: `{"n":1}`})
+	l := dial(t, s, "A", "")
+	for where, want := range map[string]string{
+		`{"$or":[{"n":1}]}`:              "",
+		`{"$or":[{"$and":[{"n":1}]}]}`:   "Query condition nesting depth exceeds maximum allowed depth of 1",
+		`{"$or":[{"s":{"$regex":"x"}}]}`: "$regex operator is not allowed",
+	} {
+		l.send(`{"op":"subscribe","requestId":2,"query":{"className":"A","where":` + where + `}}`)
+		if f := l.next(); f.Error != want || (f.Op == "subscribed") != (want == "") {
+			t.Errorf("%s: %+v", where, f)
+		}
+		if want == "" {
+			l.send(`{"op":"unsubscribe","requestId":2}`)
+			l.next()
+		}
+	}
+}

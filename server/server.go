@@ -170,6 +170,10 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if err != nil {
 		return err
 	}
+	complexity, subqueryLimit, err := newComplexity(cfg)
+	if err != nil {
+		return err
+	}
 	objs := objects.New(s.store, s.registry, app, objects.Options{
 		Gate:                     gate,
 		Publisher:                pub,
@@ -180,6 +184,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		AllowCustomObjectID:      cfg.AllowCustomObjectID,
 		QueryLimits:              limits,
 		Denylist:                 denylist,
+		SubqueryLimit:            subqueryLimit,
 		Log:                      s.log,
 	})
 	sessionLength := time.Duration(cfg.SessionLength) * time.Second
@@ -219,7 +224,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	o := rest.Options{
 		Keys: keys, MountPath: cfg.MountPath, PublicURL: strings.TrimRight(cfg.PublicServerURL, "/"), ServerURL: cfg.ServerURL,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, Sanitize: cfg.EnableSanitizedErrorResponse,
-		ClientIP: clientIP, State: func() string { return *s.state.Load() }, Limits: limits, Log: s.log,
+		ClientIP: clientIP, State: func() string { return *s.state.Load() }, Limits: limits, Complexity: complexity, Log: s.log,
 	}
 	for into, list := range map[*rest.IPList][]string{
 		&o.MasterIPs: cfg.MasterKeyIPs, &o.ReadOnlyIPs: cfg.ReadOnlyMasterKeyIPs, &o.MaintenanceIPs: cfg.MaintenanceKeyIPs,
@@ -248,8 +253,13 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	api := rest.New(objs, users, o)
 	s.handler = api
 	if cfg.StartLiveQueryServer {
+		var where *query.Complexity
+		if complexity != nil {
+			where = complexity.Where
+		}
 		s.hub = livequery.NewHub(livequery.Options{
-			Classes: liveClasses(cfg, file), Schema: s.registry, Gate: gate, Auth: users,
+			Complexity: where,
+			Classes:    liveClasses(cfg, file), Schema: s.registry, Gate: gate, Auth: users,
 			AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
 			KeyPairs: cfg.LiveQueryServerOptions.KeyPairs, QueueBytes: cfg.LiveQueryServerOptions.QueueBytes,
 			PingInterval: time.Duration(cfg.LiveQueryServerOptions.WebsocketTimeout) * time.Millisecond,

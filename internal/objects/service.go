@@ -40,6 +40,8 @@ type Options struct {
 	AllowCustomObjectID bool
 	// QueryLimits bound what clients may ask; they were applied by the parser.
 	QueryLimits query.Limits
+	// SubqueryLimit caps the rows of a client's sub-query (0: no cap).
+	SubqueryLimit int
 	// Denylist refuses what is written by words in it; nil: nothing.
 	Denylist *Denylist
 	Log      *slog.Logger // nil: discarded

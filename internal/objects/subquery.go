@@ -107,6 +107,9 @@ func (s *Service) all(ctx context.Context, p *access.Principal, class string, q 
 		return nil, err
 	}
 	r.q.Limit = query.NoLimit
+	if s.o.SubqueryLimit > 0 && !p.Bypass() {
+		r.q.Limit = s.o.SubqueryLimit
+	}
 	return r.run(ctx)
 }
 

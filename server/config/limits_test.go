@@ -18,6 +18,13 @@ func TestLimitRefusals(t *testing.T) {
 		{"requestKeywordDenylist", `[{"key":"("}]`, `contains an invalid regex pattern: "(".`},
 		{"requestKeywordDenylist", `[{"key":"a","values":1}]`, `has an entry with the unknown property "values".`},
 		{"requestKeywordDenylist", `[{"value":{}}]`, "has an entry whose value is not a plain value."},
+		{"requestComplexity", `[]`, "requestComplexity must be an object."},
+		{"requestComplexity", `"many"`, "requestComplexity must be an object."},
+		{"requestComplexity", `{"depth":1}`, "requestComplexity contains unknown property 'depth'."},
+		{"requestComplexity", `{"queryDepth":0}`, "requestComplexity.queryDepth must be a positive integer or -1 to disable."},
+		{"requestComplexity", `{"includeCount":1.5}`, "requestComplexity.includeCount must be a positive integer or -1 to disable."},
+		{"requestComplexity", `{"graphQLDepth":"2"}`, "requestComplexity.graphQLDepth must be a positive integer or -1 to disable."},
+		{"requestComplexity", `{"allowRegex":1}`, "requestComplexity.allowRegex must be a boolean."},
 	}
 	for _, tc := range cases {
 		t.Run(tc.option+" "+tc.value, func(t *testing.T) {

@@ -56,7 +56,10 @@ func batch(ctx context.Context, c *call) (reply, error) {
 		return reply{}, parse.Errorf(parse.InvalidJSON, "requests must be an array")
 	}
 	if len(requests) > maxBatch {
-		return reply{}, parse.Errorf(parse.InvalidJSON, "Batch request contains %d sub-requests, which exceeds the limit of %d.", len(requests), maxBatch)
+		return reply{}, tooManyItems(len(requests), maxBatch)
+	}
+	if err := c.checkBatch(len(requests)); err != nil {
+		return reply{}, err
 	}
 	items := make([]item, len(requests))
 	t, _ := c.body.Get("transaction")

@@ -68,12 +68,16 @@ type Options struct {
 	RouteAllowList []*regexp.Regexp
 	// Sanitize replaces the text of refusals by "Permission denied".
 	Sanitize bool
+	// LockSchemas forbids to create and change classes over /schemas.
+	LockSchemas bool
 	// ClientIP finds the address of the client behind trusted proxies.
 	ClientIP func(*http.Request) string
 	// State is what /health reports: "ok", "starting", "error" ….
 	State  func() string
 	Limits query.Limits
-	Log    *slog.Logger
+	// Complexity narrows what clients may ask; nil: nothing is narrowed.
+	Complexity *Complexity
+	Log        *slog.Logger
 }
 
 // Handler serves the API.

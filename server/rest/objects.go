@@ -113,7 +113,7 @@ func get(ctx context.Context, c *call) (reply, error) {
 				return reply{}, parse.Errorf(parse.InvalidQuery, "Improper encode of parameter")
 			}
 		}
-		if q, err = query.ParseQuery(params, c.h.o.Limits, c.scope()); err != nil {
+		if q, err = c.parseQuery(class, params); err != nil {
 			return reply{}, err
 		}
 	}
@@ -140,7 +140,7 @@ func find(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := query.ParseQuery(params, c.h.o.Limits, c.scope())
+	q, err := c.parseQuery(c.params[0], params)
 	if err != nil {
 		return reply{}, err
 	}

@@ -90,7 +90,7 @@ func me(ctx context.Context, c *call) (reply, error) {
 	}
 	var q *query.Query
 	if params.Len() > 0 {
-		if q, err = query.ParseQuery(params, c.h.o.Limits, c.scope()); err != nil {
+		if q, err = c.parseQuery(userClass, params); err != nil {
 			return reply{}, err
 		}
 	}
