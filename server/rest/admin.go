@@ -17,8 +17,8 @@ const serverInfoBody = `{"features":{` +
 	`"cloudCode":{"jobs":false},` +
 	`"logs":{"level":false,"size":false,"order":false,"until":false,"from":false},` +
 	`"push":{"immediatePush":false,"scheduledPush":false,"storedPushData":false,"pushAudiences":false,"localization":false},` +
-	`"schemas":{"addField":false,"removeField":false,"addClass":false,"removeClass":false,"clearAllDataFromClass":false,` +
-	`"exportClass":false,"editClassLevelPermissions":false,"editPointerPermissions":false},` +
+	`"schemas":{"addField":true,"removeField":true,"addClass":true,"removeClass":true,"clearAllDataFromClass":true,` +
+	`"exportClass":false,"editClassLevelPermissions":true,"editPointerPermissions":true},` +
 	`"settings":{"securityCheck":false}},` +
 	`"parseServerVersion":"` + parseServerVersion + `"}`
 

@@ -63,6 +63,14 @@ func routeTable() []route {
 	add("POST", "/functions/:name", function)
 	add("POST", "/batch", batch)
 	add("GET", "/serverInfo", serverInfo)
+
+	add("GET", "/schemas", schemas)
+	add("POST", "/schemas", createSchema)
+	add("GET", "/schemas/:className", schemaOf)
+	add("POST", "/schemas/:className", createSchema)
+	add("PUT", "/schemas/:className", updateSchema)
+	add("DELETE", "/schemas/:className", deleteSchema)
+	add("DELETE", "/purge/:className", purge)
 	return table
 }
 
