@@ -19,6 +19,11 @@
 //   - Pointers are equal when class and id are. A bare string in In, Nin and
 //     Ne on a field of type Pointer stands for a pointer to its target class:
 //     the parser has no schema, so the caller normalises with [Normalize].
+//   - Near, Within and Intersects hold for a GeoPoint, or a Polygon, and not for
+//     an Array of them. Distances are of great circles on a sphere; boxes and
+//     polygons lie on the plane of latitude and longitude, edges belong to them,
+//     and none crosses the 180th meridian. Near is a constraint and, for a query
+//     that states no order, one: [NearOrder].
 //   - Sorting: missing and null first, then booleans, numbers, strings, Dates,
 //     anything else, in ascending order; ties keep storage order.
 package query

@@ -86,6 +86,12 @@ func compile(n Node) (matcher, error) {
 			return nil, err
 		}
 		return newLeaf(n.Path, leaf{op: opRegex, re: re}), nil
+	case *Near:
+		return newLeaf(n.Path, leaf{op: opGeo, geo: newGeo(n.Area())}), nil
+	case *Within:
+		return newLeaf(n.Path, leaf{op: opGeo, geo: newGeo(n.Area)}), nil
+	case *Intersects:
+		return newLeaf(n.Path, leaf{op: opGeo, geo: &geo{holds: true, point: n.Point}}), nil
 	case *Permission:
 		return allowed{n}, nil
 	case Never:
@@ -132,6 +138,7 @@ func negate(yes bool, m matcher) matcher {
 const (
 	opExists Op = 100 + iota
 	opRegex
+	opGeo
 )
 
 type source uint8
@@ -152,6 +159,7 @@ type leaf struct {
 	value  parse.Value
 	values []parse.Value // of a Member; of an indexed one, what is not in the sets
 	re     *pattern
+	geo    *geo
 
 	null     bool // values has null
 	strings  map[string]struct{}
@@ -236,6 +244,8 @@ func (l *leaf) test(v parse.Value, ok bool) bool {
 	switch l.op {
 	case opExists:
 		return ok
+	case opGeo:
+		return l.geo.match(v)
 	case All:
 		if len(l.values) == 0 {
 			return false

@@ -24,8 +24,8 @@ const (
 )
 
 // Node is one node of a query tree: *And, *Or, *Nor, *Compare, *Member,
-// *Exists, *Regex, *RelatedTo, *SubQuery, *Permission or Never. A nil Node
-// matches everything. Trees are immutable once built.
+// *Exists, *Regex, *Near, *Within, *Intersects, *RelatedTo, *SubQuery,
+// *Permission or Never. A nil Node matches everything. Trees are immutable once built.
 type Node interface{ isNode() }
 
 // Path is a field name or a dotted path, as on the wire (objectId, createdAt,
@@ -78,6 +78,28 @@ type Regex struct {
 	Options string
 }
 
+// Near matches GeoPoints, nearest first: see [NearOrder].
+type Near struct {
+	Path  Path
+	Point parse.GeoPoint
+	// MaxDistance, if Limited, is the length of the longest great circle
+	// between Point and a match, in radians.
+	Limited     bool
+	MaxDistance float64
+}
+
+// Within matches GeoPoints inside an area or on its edge.
+type Within struct {
+	Path Path
+	Area Area
+}
+
+// Intersects matches Polygons that Point is inside of or on the edge of.
+type Intersects struct {
+	Path  Path
+	Point parse.GeoPoint
+}
+
 // RelatedTo holds the members of the relation Key of Object. The objects
 // package replaces it before a storage sees it.
 type RelatedTo struct {
@@ -114,6 +136,9 @@ func (*Compare) isNode()    {}
 func (*Member) isNode()     {}
 func (*Exists) isNode()     {}
 func (*Regex) isNode()      {}
+func (*Near) isNode()       {}
+func (*Within) isNode()     {}
+func (*Intersects) isNode() {}
 func (*RelatedTo) isNode()  {}
 func (*SubQuery) isNode()   {}
 func (*Permission) isNode() {}
@@ -150,6 +175,9 @@ func Equal(path string, v parse.Value) Node { return &Compare{Path: Path(path), 
 type Sort struct {
 	Path Path
 	Desc bool
+	// From, if set, asks for the order of the distance of a GeoPoint from
+	// this one; what is no GeoPoint is the farthest.
+	From *parse.GeoPoint
 }
 
 // NoLimit as Limit asks for all rows.

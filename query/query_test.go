@@ -166,7 +166,7 @@ func TestParseWhereErrors(t *testing.T) {
 		{`{"a":{"$inQuery":{"where":{}}}}`, 102, "improper usage of $inQuery"},
 		{`{"a":{"$select":{"key":"x"}}}`, 102, "improper usage of $select"},
 		{`{"$relatedTo":{}}`, 102, "improper usage of $relatedTo"},
-		{`{"a":{"$nearSphere":1}}`, 102, "$nearSphere is not supported in this version"},
+		{`{"a":{"$text":1}}`, 102, "$text is not supported in this version"},
 	} {
 		_, err := query.ParseWhere(decode(t, tt.where), query.Limits{}, query.Scope{})
 		var e *parse.Error
@@ -253,7 +253,14 @@ func TestProperties(t *testing.T) {
 }
 
 func FuzzParseWhere(f *testing.F) {
-	for _, s := range []string{sample, `{"a":{"$in":[1,[2]]}}`, `{"$or":[{"a":{"$regex":"^\\Qx"}}]}`, `{"a":{"$inQuery":{"where":{},"className":"X"}}}`} {
+	const point = `{"__type":"GeoPoint","latitude":10,"longitude":20}`
+	for _, s := range []string{
+		`{"g":{"$nearSphere":` + point + `,"$maxDistanceInMiles":5},"d":{"$lt":{"$relativeTime":"in 2 days 3 hrs"}}}`,
+		`{"g":{"$within":{"$box":[` + point + `,` + point + `]}},"q":{"$geoIntersects":{"$point":` + point + `}}}`,
+		`{"g":{"$geoWithin":{"$polygon":[[1,2],[3,4],` + point + `]}},"h":{"$geoWithin":{"$centerSphere":[[1,2],0.5]}}}`,
+		`{"g":{"$geoWithin":{"$polygon":{"__type":"Polygon","coordinates":[[100,0],[3,4],[5,6]]}}}}`,
+		sample, `{"a":{"$in":[1,[2]]}}`, `{"$or":[{"a":{"$regex":"^\\Qx"}}]}`, `{"a":{"$inQuery":{"where":{},"className":"X"}}}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -117,7 +117,7 @@ func normalizeMember(n *Member, t Types) *Member {
 func Roots(n Node) []string {
 	var out []string
 	Walk(n, func(n Node) bool {
-		if p := pathOf(n); p != "" {
+		if p := PathOf(n); p != "" {
 			out = append(out, p.Root())
 		}
 		return true
@@ -126,7 +126,8 @@ func Roots(n Node) []string {
 	return slices.Compact(out)
 }
 
-func pathOf(n Node) Path {
+// PathOf returns the path that a node itself constrains, "" if it has none.
+func PathOf(n Node) Path {
 	switch n := n.(type) {
 	case *Compare:
 		return n.Path
@@ -135,6 +136,12 @@ func pathOf(n Node) Path {
 	case *Exists:
 		return n.Path
 	case *Regex:
+		return n.Path
+	case *Near:
+		return n.Path
+	case *Within:
+		return n.Path
+	case *Intersects:
 		return n.Path
 	case *SubQuery:
 		return n.Path
@@ -176,7 +183,7 @@ func EqualityKeys(n Node) []EqualityKey {
 func Less(order []Sort) func(a, b *parse.Object) int {
 	return func(a, b *parse.Object) int {
 		for i := range order {
-			c := compareAt(string(order[i].Path), a, b)
+			c := order[i].compare(a, b)
 			if order[i].Desc {
 				c = -c
 			}
@@ -186,6 +193,16 @@ func Less(order []Sort) func(a, b *parse.Object) int {
 		}
 		return 0
 	}
+}
+
+// compare is the ascending order of one key.
+func (s *Sort) compare(a, b *parse.Object) int {
+	if s.From == nil {
+		return compareAt(string(s.Path), a, b)
+	}
+	x, _ := parse.Lookup(a, string(s.Path))
+	y, _ := parse.Lookup(b, string(s.Path))
+	return cmp.Compare(distanceTo(*s.From, x), distanceTo(*s.From, y))
 }
 
 func compareAt(path string, a, b *parse.Object) int {
@@ -233,6 +250,19 @@ func appendCanonical(b []byte, n Node) []byte {
 		options := strings.Split(n.Options, "")
 		slices.Sort(options)
 		return appendStrings(b, "regex", string(n.Path), n.Pattern, strings.Join(slices.Compact(options), ""))
+	case *Near:
+		b = append(strconv.AppendQuote(append(b, "near("...), string(n.Path)), ',')
+		b = appendFloats(b, n.Point.Latitude, n.Point.Longitude)
+		if n.Limited {
+			b = appendFloats(b, n.MaxDistance)
+		}
+		return append(b, ')')
+	case *Within:
+		b = append(strconv.AppendQuote(append(b, "within("...), string(n.Path)), ',')
+		return append(n.Area.canonical(b), ')')
+	case *Intersects:
+		b = append(strconv.AppendQuote(append(b, "intersects("...), string(n.Path)), ',')
+		return append(appendFloats(b, n.Point.Latitude, n.Point.Longitude), ')')
 	case *RelatedTo:
 		return appendStrings(b, "relatedTo", n.Object.ClassName, n.Object.ObjectID, n.Key)
 	case *SubQuery:

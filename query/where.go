@@ -2,6 +2,7 @@ package query
 
 import (
 	"strings"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -17,6 +18,8 @@ type Limits struct {
 	// excludeKeys, default 50; Names bounds the elements of each list of
 	// names and the includes that follow from them, default 1000.
 	IncludeDepth, Names int
+	// Now is the clock of $relativeTime; default time.Now.
+	Now func() time.Time
 }
 
 func (l Limits) withDefaults() Limits {
@@ -31,6 +34,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.RegexLen, 4096)
 	set(&l.IncludeDepth, 50)
 	set(&l.Names, 1000)
+	if l.Now == nil {
+		l.Now = time.Now
+	}
 	return l
 }
 
@@ -160,6 +166,9 @@ func (p *parser) logical(op string, v parse.Value, depth, sub int) (Node, error)
 		if err != nil {
 			return nil, err
 		}
+		if op != "$and" && hasNear(n) {
+			return nil, parse.Errorf(parse.InvalidQuery, "$nearSphere must be at the top level or inside $and")
+		}
 		nodes[i] = orAll(n)
 	}
 	switch op {
@@ -169,6 +178,17 @@ func (p *parser) logical(op string, v parse.Value, depth, sub int) (Node, error)
 		return &Nor{Nodes: nodes}, nil
 	}
 	return &And{Nodes: nodes}, nil
+}
+
+// hasNear reports whether a tree asks for an order by distance.
+func hasNear(n Node) bool {
+	found := false
+	Walk(n, func(n Node) bool {
+		_, near := n.(*Near)
+		found = found || near
+		return !found
+	})
+	return found
 }
 
 // orAll is n, with an explicit node for "everything".
@@ -251,6 +271,10 @@ var comparisons = map[string]Op{"$eq": Eq, "$ne": Ne, "$lt": Lt, "$lte": Lte, "$
 // constraint reads one operator; all is the object it stands in.
 func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map, sub int) (Node, error) {
 	if op, ok := comparisons[key]; ok {
+		v, err := p.relativeTime(v, key, op)
+		if err != nil {
+			return nil, err
+		}
 		if err := checkOperand(v, op); err != nil {
 			return nil, err
 		}
@@ -266,6 +290,9 @@ func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map
 	case "$containedBy":
 		return p.member(path, ContainedBy, key, v)
 	case "$exists":
+		if _, err := p.relativeTime(v, key, Eq); err != nil {
+			return nil, err
+		}
 		return &Exists{Path: path, Want: parse.Truthy(v)}, nil
 	case "$regex":
 		options, _ := all.Get("$options")
@@ -279,8 +306,20 @@ func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map
 		return p.inQuery(path, key, v, sub+1)
 	case "$select", "$dontSelect":
 		return p.selectQuery(path, key, v, sub+1)
-	case "$nearSphere", "$within", "$geoWithin", "$geoIntersects", "$text",
-		"$maxDistance", "$maxDistanceInRadians", "$maxDistanceInMiles", "$maxDistanceInKilometers":
+	case "$nearSphere":
+		return near(path, v, all)
+	case "$maxDistance", "$maxDistanceInRadians", "$maxDistanceInMiles", "$maxDistanceInKilometers":
+		if !all.Has("$nearSphere") {
+			return nil, parse.Errorf(parse.InvalidQuery, "%s needs a $nearSphere", key)
+		}
+		return nil, nil
+	case "$within":
+		return within(path, v)
+	case "$geoWithin":
+		return p.geoWithin(path, v)
+	case "$geoIntersects":
+		return intersects(path, v)
+	case "$text":
 		return nil, unsupported(key)
 	}
 	return nil, parse.Errorf(parse.InvalidJSON, "bad constraint: %s", key)
@@ -295,9 +334,6 @@ func unsupported(op string) error {
 func checkOperand(v parse.Value, op Op) error {
 	switch v := v.(type) {
 	case *parse.Map:
-		if v.Has("$relativeTime") {
-			return unsupported("$relativeTime")
-		}
 		if op == Eq || op == Ne {
 			if !hasOperator(v) {
 				return nil

@@ -238,7 +238,6 @@ func (pl *Plan) pinsMe(n query.Node) bool {
 
 // secretPath returns the first path of a tree that the caller may not query, or "".
 func (pl *Plan) secretPath(n query.Node) query.Path {
-	var path query.Path
 	switch n := n.(type) {
 	case *query.And:
 		return pl.firstSecret(n.Nodes)
@@ -246,18 +245,8 @@ func (pl *Plan) secretPath(n query.Node) query.Path {
 		return pl.firstSecret(n.Nodes)
 	case *query.Nor:
 		return pl.firstSecret(n.Nodes)
-	case *query.Compare:
-		path = n.Path
-	case *query.Member:
-		path = n.Path
-	case *query.Exists:
-		path = n.Path
-	case *query.Regex:
-		path = n.Path
-	case *query.SubQuery:
-		path = n.Path
 	}
-	if path != "" && pl.secret(path) {
+	if path := query.PathOf(n); path != "" && pl.secret(path) {
 		return path
 	}
 	return ""

@@ -187,14 +187,19 @@ func (r *reading) count(ctx context.Context) (int64, error) {
 	return r.s.store.Count(ctx, r.class, query.AllOf(r.where, plan.PointerConstraint()))
 }
 
-// order leaves out fields that the class does not have.
+// order is that of the query or, if it has none, by distance; it leaves out
+// fields that the class does not have.
 func (r *reading) order() []query.Sort {
-	for _, o := range r.q.Order {
+	order := r.q.Order
+	if len(order) == 0 {
+		order = query.NearOrder(r.q.Where)
+	}
+	for _, o := range order {
 		if r.class.Field(o.Path.Root()) == nil {
-			return slices.DeleteFunc(slices.Clone(r.q.Order), func(o query.Sort) bool { return r.class.Field(o.Path.Root()) == nil })
+			return slices.DeleteFunc(slices.Clone(order), func(o query.Sort) bool { return r.class.Field(o.Path.Root()) == nil })
 		}
 	}
-	return r.q.Order
+	return order
 }
 
 // wanted reports whether the answer has the field.

@@ -82,6 +82,12 @@ func (w *walker) node(n query.Node) cond {
 		return w.exists(w.resolve(n.Path), n.Want)
 	case *query.Regex:
 		return w.regex(n)
+	case *query.Near:
+		return w.area(n.Path, n.Area())
+	case *query.Within:
+		return w.area(n.Path, n.Area)
+	case *query.Intersects:
+		return w.typed(n.Path, schema.Polygon, target.present)
 	case *query.Permission:
 		key := keyReadPerm
 		if n.Write {
@@ -93,6 +99,44 @@ func (w *walker) node(n query.Node) cond {
 	}
 	w.enc.fail(fmt.Errorf("a %T cannot be asked of a database", n))
 	return condNever
+}
+
+// area narrows to points in a box around the area. A box is what all versions
+// and indexes of MongoDB agree on: circles that cross the 180th meridian or hold
+// a pole are refused by a 2d index.
+func (w *walker) area(p query.Path, a query.Area) cond {
+	return w.typed(p, schema.GeoPoint, func(t target) cond {
+		if a == nil {
+			return t.present()
+		}
+		box := a.Bounds()
+		c := single(t.key, func(dst []byte, key string) []byte {
+			return operator(dst, key, "$geoWithin", func(dst []byte, op string) []byte {
+				i, dst := bsoncore.AppendDocumentElementStart(dst, op)
+				j, dst := bsoncore.AppendArrayElementStart(dst, "$box")
+				dst = coordinates(dst, "0", box.West, box.South)
+				dst = coordinates(dst, "1", box.East, box.North)
+				return endDocument(endDocument(dst, j), i)
+			})
+		})
+		c.exact = false
+		return c
+	})
+}
+
+// typed asks f about a field of the type. On other types nothing matches; what
+// is in a field unknown to the class, or below one, is left to the matcher.
+func (w *walker) typed(p query.Path, typ schema.Type, f func(target) cond) cond {
+	t := w.resolve(p)
+	switch {
+	case t.opaque || t.deep:
+		return condUnknown
+	case t.typ == typ:
+		return f(t)
+	case short(t.typ):
+		return condNever
+	}
+	return condUnknown
 }
 
 func (w *walker) nodes(nodes []query.Node) []cond {

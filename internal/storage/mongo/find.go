@@ -136,7 +136,7 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (
 func sortedHere(class *schema.Class, order []query.Sort) bool {
 	for _, s := range order {
 		t := resolve(class, string(s.Path))
-		if !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
+		if s.From != nil || !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
 			return true
 		}
 	}

@@ -70,6 +70,12 @@ func (w *where) node(n query.Node) (exact bool) {
 		return w.not(func() bool { return w.exists(n.Path) })
 	case *query.Regex:
 		return w.regex(n)
+	case *query.Near:
+		return w.area(n.Path, n.Area())
+	case *query.Within:
+		return w.area(n.Path, n.Area)
+	case *query.Intersects:
+		return w.wide()
 	case *query.Permission:
 		w.permission(n)
 		return true
@@ -390,6 +396,34 @@ func ascii(s string) string {
 	return s
 }
 
+// area narrows to points in a box around the area.
+func (w *where) area(p query.Path, a query.Area) (exact bool) {
+	f, path := w.t.class.Field(string(p)), ""
+	if f != nil && f.Type == schema.GeoPoint {
+		path, _ = jsonPath(string(p))
+	}
+	if path == "" {
+		return w.wide()
+	}
+	if a == nil {
+		w.add("json_type(" + colDoc + ", " + path + ") = 'object'")
+		return false
+	}
+	for i, key := range [...]string{"latitude", "longitude"} {
+		if i > 0 {
+			w.add(" AND ")
+		}
+		sub, _ := jsonPath(string(p) + "." + key)
+		box := a.Bounds()
+		low, high := box.South, box.North
+		if i > 0 {
+			low, high = box.West, box.East
+		}
+		w.add("json_extract("+colDoc+", "+sub+") BETWEEN ? AND ?", low, high)
+	}
+	return false
+}
+
 func (w *where) permission(n *query.Permission) {
 	col := colRead
 	if n.Write {
@@ -430,7 +464,7 @@ func (t *table) orderBy(order []query.Sort) (sql string, ok bool) {
 	b.WriteString(" ORDER BY ")
 	for _, s := range order {
 		col := t.byField[string(s.Path)]
-		if col == nil {
+		if col == nil || s.From != nil {
 			return "", false
 		}
 		b.WriteString(col.sql)

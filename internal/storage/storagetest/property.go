@@ -23,7 +23,7 @@ var (
 	texts    = []string{"", "a", "A", "ab", "b", "a|b", "ä", "x\"y", "100%"}
 	numbers  = []parse.Value{0.0, 1.0, -1.0, 1.5, 2.0, 1e300, parse.Int(1<<53 + 1)}
 	subjects = []string{"*", "u1", "u2", "role:a"}
-	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g"}
+	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g", "q"}
 	paths    = append([]string{"objectId", "createdAt", "o.k", "o.m.k", "a.0", "missing"}, fields...)
 )
 
@@ -49,6 +49,47 @@ func pointer(t *rapid.T) parse.Value {
 	return parse.Pointer{ClassName: "Other", ObjectID: rapid.SampledFrom([]string{"p1", "p2"}).Draw(t, "pointer")}
 }
 
+// point draws one of few points, so that some lie on edges, at a pole and at
+// the 180th meridian.
+func point(t *rapid.T) parse.GeoPoint {
+	return parse.GeoPoint{
+		Latitude:  rapid.SampledFrom([]float64{0, 1, 2, -30.5, 60, 89.9, -90}).Draw(t, "latitude"),
+		Longitude: rapid.SampledFrom([]float64{0, 1, 2, -1, 45.25, 179.9, -179.9}).Draw(t, "longitude"),
+	}
+}
+
+func polygon(t *rapid.T) *parse.Polygon {
+	at, size := point(t), rapid.SampledFrom([]float64{1, 2, 60}).Draw(t, "size")
+	corner := func(lat, lng float64) parse.GeoPoint {
+		return parse.GeoPoint{Latitude: min(at.Latitude+lat, 90), Longitude: min(at.Longitude+lng, 180)}
+	}
+	return &parse.Polygon{Points: []parse.GeoPoint{at, corner(0, size), corner(size, size), corner(size/2, size/4), at}}
+}
+
+// geo draws a constraint on places.
+func geo(t *rapid.T) query.Node {
+	path := query.Path(rapid.SampledFrom([]string{"g", "g", "g", "q", "s", "o.k", "missing"}).Draw(t, "path"))
+	radius := rapid.SampledFrom([]float64{0, 0.01, 0.02, 0.5, 2, 4}).Draw(t, "radius")
+	switch rapid.IntRange(0, 4).Draw(t, "geo") {
+	case 0:
+		return &query.Near{Path: path, Point: point(t), Limited: rapid.Bool().Draw(t, "limited"), MaxDistance: radius}
+	case 1:
+		a, b := point(t), point(t)
+		return &query.Within{Path: path, Area: query.Box{
+			South: min(a.Latitude, b.Latitude), West: min(a.Longitude, b.Longitude),
+			North: max(a.Latitude, b.Latitude), East: max(a.Longitude, b.Longitude),
+		}}
+	case 2:
+		return &query.Within{Path: path, Area: query.Ring(polygon(t).Points)}
+	case 3:
+		return &query.Within{Path: path, Area: query.Sphere{Center: point(t), Radius: radius}}
+	}
+	if path == "g" {
+		path = "q"
+	}
+	return &query.Intersects{Path: path, Point: point(t)}
+}
+
 // value draws a value that the field's type allows, at times null.
 func value(t *rapid.T, field string) parse.Value {
 	if rapid.IntRange(0, 7).Draw(t, "null") == 0 {
@@ -66,7 +107,9 @@ func value(t *rapid.T, field string) parse.Value {
 	case "p":
 		return pointer(t)
 	case "g":
-		return parse.GeoPoint{Latitude: 1, Longitude: float64(rapid.IntRange(0, 1).Draw(t, field))}
+		return point(t)
+	case "q":
+		return polygon(t)
 	case "a":
 		a := parse.Array(rapid.SliceOfN(scalar(), 0, 3).Draw(t, field))
 		if rapid.IntRange(0, 3).Draw(t, "nested") == 0 {
@@ -138,6 +181,9 @@ func node(t *rapid.T, depth int) query.Node {
 	case 6:
 		return &query.Exists{Path: path, Want: rapid.Bool().Draw(t, "want")}
 	case 7:
+		if rapid.Bool().Draw(t, "place") {
+			return geo(t)
+		}
 		if rapid.Bool().Draw(t, "permission") {
 			return &query.Permission{Write: rapid.Bool().Draw(t, "write"), Subjects: subjects[:rapid.IntRange(1, 4).Draw(t, "subjects")]}
 		}
@@ -264,6 +310,10 @@ func (p *pair) find(t *testing.T, rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "ordered") {
 		for range rapid.IntRange(0, 2).Draw(rt, "sorts") {
 			f.Order = append(f.Order, query.Sort{Path: query.Path(rapid.SampledFrom(fields).Draw(rt, "sort")), Desc: rapid.Bool().Draw(rt, "desc")})
+		}
+		if rapid.Bool().Draw(rt, "nearest") {
+			from := point(rt)
+			f.Order = append(f.Order, query.Sort{Path: "g", From: &from, Desc: rapid.Bool().Draw(rt, "farthest")})
 		}
 		f.Order = append(f.Order, query.Sort{Path: parse.KeyObjectID})
 		f.Skip = rapid.IntRange(0, 3).Draw(rt, "skip")

@@ -26,6 +26,7 @@ type Category string
 // Categories of [Run].
 const (
 	Queries      Category = "Queries"
+	Geo          Category = "Geo"
 	Sorting      Category = "Sorting"
 	Updates      Category = "Updates"
 	Permissions  Category = "Permissions"
@@ -47,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Categor
 		run  func(t *testing.T, s storage.Store)
 	}{
 		{Queries, testQueries},
+		{Geo, testGeo},
 		{Sorting, testSorting},
 		{Updates, testUpdates},
 		{Permissions, testPermissions},
@@ -70,7 +72,7 @@ func NewClass(name string, indexes ...schema.Index) *schema.Class {
 	c := &schema.Class{Name: name, Fields: map[string]*schema.Field{}, Indexes: indexes}
 	for field, typ := range map[string]schema.Type{
 		"s": schema.String, "t": schema.String, "n": schema.Number, "b": schema.Boolean, "d": schema.Date,
-		"a": schema.Array, "o": schema.Object, "g": schema.GeoPoint, "f": schema.File, "y": schema.Bytes,
+		"a": schema.Array, "o": schema.Object, "g": schema.GeoPoint, "q": schema.Polygon, "f": schema.File, "y": schema.Bytes,
 	} {
 		c.Fields[field] = &schema.Field{Name: field, Type: typ}
 	}
