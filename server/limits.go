@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/server/config"
@@ -39,4 +40,23 @@ func newComplexity(cfg config.Config) (*rest.Complexity, int, error) {
 		return nil, limit(c.SubqueryLimit), nil
 	}
 	return &x, limit(c.SubqueryLimit), nil
+}
+
+// rateBytes bounds the memory of the counters of rateLimit.
+const rateBytes = 16 << 20
+
+// newRates makes the option rateLimit ready for use; nil without a limit.
+func newRates(cfg config.Config) (*rest.RateLimits, error) {
+	limits, err := cfg.RateLimits()
+	if err != nil || len(limits) == 0 {
+		return nil, err
+	}
+	rates := &rest.RateLimits{Counters: cache.NewMemory(rateBytes, nil)}
+	for _, l := range limits {
+		rates.Rules = append(rates.Rules, rest.RateLimit{
+			Path: l.Path, Methods: l.Methods, Window: l.Window, Count: l.Count, Message: l.Message,
+			IncludeMaster: l.IncludeMasterKey, IncludeInternal: l.IncludeInternal, Zone: l.Zone,
+		})
+	}
+	return rates, nil
 }

@@ -238,6 +238,9 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 			*into = append(*into, r)
 		}
 	}
+	if o.Rates, err = newRates(cfg); err != nil {
+		return err
+	}
 	if o.MaxBody, err = cfg.MaxBody(); err != nil {
 		return err
 	}

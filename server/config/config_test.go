@@ -76,7 +76,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestAllProblemsAreListed(t *testing.T) {
-	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","rateLimit":[],"defaultLimit":0}`)
+	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","passwordPolicy":{},"defaultLimit":0}`)
 	_, err := config.Load([]string{file, "--unknownFlag", "1"}, []string{"PORT=many"})
 	var p config.Problems
 	if !errors.As(err, &p) {
@@ -88,7 +88,7 @@ func TestAllProblemsAreListed(t *testing.T) {
 		"unknown option colour",
 		"Key port has invalid value many",
 		"unknown option '--unknownFlag'",
-		"option rateLimit is not served by this version",
+		"option passwordPolicy is not served by this version",
 		`"masterKeyIps" contains an invalid IP address "nowhere"`,
 		"databaseURI must begin with",
 		"Default limit must be a value greater than 0.",
@@ -132,8 +132,8 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestOptionsOfParseServerInTheEnvironment(t *testing.T) {
-	_, err := config.Load(nil, []string{"PARSE_SERVER_RATE_LIMIT=[]", "PARSE_SERVER_ACCOUNT_LOCKOUT={}"})
-	if err == nil || !strings.Contains(err.Error(), "option rateLimit is not served") || !strings.Contains(err.Error(), "option accountLockout is not served") {
+	_, err := config.Load(nil, []string{"PARSE_SERVER_PASSWORD_POLICY={}", "PARSE_SERVER_ACCOUNT_LOCKOUT={}"})
+	if err == nil || !strings.Contains(err.Error(), "option passwordPolicy is not served") || !strings.Contains(err.Error(), "option accountLockout is not served") {
 		t.Errorf("got %v", err)
 	}
 	c, err := config.Load(nil, []string{"PARSE_SERVER_CACHE_TTL=5"})

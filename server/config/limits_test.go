@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +19,30 @@ func TestLimitRefusals(t *testing.T) {
 		{"requestKeywordDenylist", `[{"key":"("}]`, `contains an invalid regex pattern: "(".`},
 		{"requestKeywordDenylist", `[{"key":"a","values":1}]`, `has an entry with the unknown property "values".`},
 		{"requestKeywordDenylist", `[{"value":{}}]`, "has an entry whose value is not a plain value."},
+		{"rateLimit", `5`, "rateLimit must be an array or object"},
+		{"rateLimit", `["x"]`, "rateLimit must be an array of objects"},
+		{"rateLimit", `{}`, "rateLimit.requestPath must be defined"},
+		{"rateLimit", `{"requestPath":"/a"}`, "rateLimit.requestTimeWindow must be defined"},
+		{"rateLimit", `{"requestPath":"/a","requestTimeWindow":1}`, "rateLimit.requestCount must be defined"},
+		{"rateLimit", rate(`"requestPath":1`), "rateLimit.requestPath must be a string"},
+		{"rateLimit", rate(`"requestPath":"/a/*"`), `rateLimit.requestPath "/a/*" is not valid: missing parameter name at 4`},
+		{"rateLimit", rate(`"requestPath":"/a?"`), `rateLimit.requestPath "/a?" is not valid: unexpected ? at 2`},
+		{"rateLimit", rate(`"requestPath":"/a{b"`), `is not valid: unexpected end, expected }`},
+		{"rateLimit", rate(`"requestPath":"/a}"`), `is not valid: unexpected } at 2`},
+		{"rateLimit", rate(`"requestPath":"a"`), `is not valid: a path must begin with a slash`},
+		{"rateLimit", rate(`"requestTimeWindow":"1"`), "rateLimit.requestTimeWindow must be a number"},
+		{"rateLimit", rate(`"requestTimeWindow":0`), "rateLimit.requestTimeWindow must be between"},
+		{"rateLimit", rate(`"requestCount":"1"`), "rateLimit.requestCount must be a number"},
+		{"rateLimit", rate(`"requestCount":-1`), "rateLimit.requestCount must be a whole number"},
+		{"rateLimit", rate(`"includeInternalRequests":1`), "rateLimit.includeInternalRequests must be a boolean"},
+		{"rateLimit", rate(`"includeMasterKey":"x"`), "rateLimit.includeMasterKey must be a boolean"},
+		{"rateLimit", rate(`"errorResponseMessage":1`), "rateLimit.errorResponseMessage must be a string"},
+		{"rateLimit", rate(`"requestMethods":1`), "rateLimit.requestMethods must be a string or an array of strings"},
+		{"rateLimit", rate(`"requestMethods":[1]`), "rateLimit.requestMethods must be an array of strings"},
+		{"rateLimit", rate(`"requestMethods":"("`), "rateLimit.requestMethods contains an invalid regex pattern"},
+		{"rateLimit", rate(`"zone":"city"`), "rateLimit.zone must be one of global, session, user, or ip"},
+		{"rateLimit", rate(`"redisUrl":"redis://x"`), "rateLimit.redisUrl is not served"},
+		{"rateLimit", rate(`"requestpath":"/a"`), `Invalid rate limit option "requestpath"`},
 		{"requestComplexity", `[]`, "requestComplexity must be an object."},
 		{"requestComplexity", `"many"`, "requestComplexity must be an object."},
 		{"requestComplexity", `{"depth":1}`, "requestComplexity contains unknown property 'depth'."},
@@ -33,5 +58,36 @@ func TestLimitRefusals(t *testing.T) {
 				t.Errorf("want an error with %q, got %v", tc.want, err)
 			}
 		})
+	}
+}
+
+// rate is an entry of rateLimit with one more, or another, member.
+func rate(member string) string {
+	return `[{"requestPath":"/x","requestTimeWindow":1000,"requestCount":1,` + member + `}]`
+}
+
+func TestRatePaths(t *testing.T) {
+	for pattern, paths := range map[string]string{
+		"/login":             "+/login +/LOGIN +/login/ -/login/x -/loginAs",
+		"/functions/:name":   "+/functions/f -/functions/f/g -/functions/ -/functions",
+		"/classes/*any":      "+/classes/A +/classes/A/x -/classes/",
+		"/classes/A{/*id}":   "+/classes/A +/classes/A/ +/classes/A/x +/classes/a/x/y -/classes/AB",
+		"/classes/A{/:id}":   "+/classes/A +/classes/A/x -/classes/A/x/y",
+		"/*all":              "+/login +/classes/A/x",
+		`/a\:b/:"some name"`: "+/a:b/c -/a:b -/ab/c",
+		"/a.b":               "+/a.b -/axb",
+	} {
+		c := config.Default()
+		c.RateLimit = []byte(`{"requestTimeWindow":1,"requestCount":1,"requestPath":` + strconv.Quote(pattern) + `}`)
+		rules, err := c.RateLimits()
+		if err != nil {
+			t.Errorf("%s: %v", pattern, err)
+			continue
+		}
+		for p := range strings.FieldsSeq(paths) {
+			if want := p[0] == '+'; rules[0].Path.MatchString(p[1:]) != want {
+				t.Errorf("%s on %s: want %v", pattern, p[1:], want)
+			}
+		}
 	}
 }

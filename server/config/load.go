@@ -60,7 +60,7 @@ var known = strings.Fields(`allowAggregationForReadOnlyMasterKey allowExpiredAut
 // refused lists options whose silent absence would leave a server less
 // protected than its operator believes.
 var refused = strings.Fields(`accountLockout passwordPolicy preventLoginWithUnverifiedEmail
-	preventSignupWithUnverifiedEmail verifyUserEmails rateLimit databaseAdapter userSensitiveFields
+	preventSignupWithUnverifiedEmail verifyUserEmails databaseAdapter userSensitiveFields
 	protectedFieldsSaveResponseExempt`)
 
 // Load builds a configuration from, in rising order of precedence, the

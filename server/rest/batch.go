@@ -127,6 +127,9 @@ func (c *call) prepare(it *item, v parse.Value) error {
 	if err := c.h.routeAllowed(c.principal, method, local); err != nil {
 		return err
 	}
+	if err := c.limitItem(method, local); err != nil {
+		return err
+	}
 	for i, p := range params {
 		if strings.Contains(p, "%") {
 			plain, err := url.PathUnescape(p)

@@ -338,7 +338,7 @@ func (c *call) identify(cr *credentials) error {
 			inst = "cloud"
 		}
 		c.principal = access.New(access.Principal{Kind: kind, InstallationID: inst, IP: ip})
-		return nil
+		return c.limitRate(sender{kind: kind, installed: inst, ip: ip})
 	}
 	switch {
 	case k.Maintenance != "" && equalSecret(cr.maintenance, k.Maintenance):
@@ -350,6 +350,9 @@ func (c *call) identify(cr *credentials) error {
 	}
 	if len(k.Client) > 0 && !matchesAny(k.Client, cr.client[:]) {
 		return errUnauthorized
+	}
+	if err := c.limitRate(sender{token: cr.token, installed: cr.installation, ip: ip}); err != nil {
+		return err
 	}
 	c.token = cr.token
 	if route := c.route(); cr.token == "" || route == "/login" || route == "/sessions/me" {

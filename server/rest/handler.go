@@ -77,7 +77,9 @@ type Options struct {
 	Limits query.Limits
 	// Complexity narrows what clients may ask; nil: nothing is narrowed.
 	Complexity *Complexity
-	Log        *slog.Logger
+	// Rates limit how often requests may come; nil: without limits.
+	Rates *RateLimits
+	Log   *slog.Logger
 }
 
 // Handler serves the API.

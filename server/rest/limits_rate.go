@@ -1,0 +1,168 @@
+package rest
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/parse"
+)
+
+// RateLimit allows a number of requests in each window of time (reference 01 §15.1).
+type RateLimit struct {
+	// Path matches paths below the mount path, Methods the verbs; nil: all verbs.
+	Path, Methods *regexp.Regexp
+	Window        time.Duration
+	Count         int
+	Message       string
+	// IncludeMaster limits master keys as well, and then all verbs.
+	IncludeMaster bool
+	// IncludeInternal limits requests from 127.0.0.1 as well.
+	IncludeInternal bool
+	// Zone says whose requests count together: "global", "session", "user" or
+	// "ip", which also stands in where there is no session.
+	Zone string
+}
+
+// RateLimits are the limits in force and where they count.
+type RateLimits struct {
+	Rules    []RateLimit
+	Counters cache.Cache
+}
+
+// sender is whose request is counted.
+type sender struct {
+	kind             access.Kind
+	token, installed string
+	ip               string
+}
+
+// limitRate counts the request in every limit that it meets and tells the
+// client how it stands with the tightest of them. Over a limit, the error is
+// 100 with status 429.
+func (c *call) limitRate(s sender) error {
+	if c.h.o.Rates == nil {
+		return nil
+	}
+	least := -1
+	return c.eachRate(s, c.req.Method, c.route(), func(r *RateLimit, n int, ends time.Time) error {
+		left := max(r.Count-n, 0)
+		if h := c.Header(); least < 0 || left < least || n > r.Count {
+			least = left
+			h["X-Ratelimit-Limit"] = []string{strconv.Itoa(r.Count)}
+			h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(left)}
+			h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(seconds(ends.UnixMilli()), 10)}
+		}
+		if n <= r.Count {
+			return nil
+		}
+		c.Header()["Retry-After"] = []string{strconv.FormatInt(max(seconds(time.Until(ends).Milliseconds()), 1), 10)}
+		return &parse.Error{Code: parse.ConnectionFailed, Message: r.Message, Status: http.StatusTooManyRequests}
+	})
+}
+
+// seconds rounds milliseconds up.
+func seconds(ms int64) int64 { return (ms + 999) / 1000 }
+
+// limitItem counts an item of a batch. Over a limit the whole batch fails,
+// with status 400.
+func (c *call) limitItem(method, path string) error {
+	if c.h.o.Rates == nil {
+		return nil
+	}
+	p := c.principal
+	s := sender{kind: p.Kind, token: c.token, installed: p.InstallationID, ip: p.IP}
+	return c.eachRate(s, method, path, func(r *RateLimit, n int, _ time.Time) error {
+		if n > r.Count {
+			return parse.Errorf(parse.ConnectionFailed, "%s", r.Message)
+		}
+		return nil
+	})
+}
+
+// eachRate counts in each rule that holds for the request. If the counters
+// fail, the request passes: the limits protect the server, they do not stop it.
+func (c *call) eachRate(s sender, method, path string, over func(*RateLimit, int, time.Time) error) error {
+	rates := c.h.o.Rates
+	for i := range rates.Rules {
+		r := &rates.Rules[i]
+		if !r.holds(s, method, path, c.route() == "/batch") {
+			continue
+		}
+		n, ends, err := rates.Counters.Count(c.req.Context(), "rl:"+strconv.Itoa(i)+":"+c.rateKey(r, s, path), r.Window)
+		if err != nil {
+			c.h.o.Log.WarnContext(c.req.Context(), "a rate limit could not be counted", "error", err)
+			continue
+		}
+		if err := over(r, n, ends); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *RateLimit) holds(s sender, method, path string, batch bool) bool {
+	switch s.kind {
+	case access.Maintenance:
+		return false
+	case access.Master, access.ReadOnlyMaster:
+		if !r.IncludeMaster {
+			return false
+		}
+	case access.Client:
+	}
+	if !r.IncludeInternal && (s.ip == "127.0.0.1" || s.ip == "::ffff:127.0.0.1") {
+		return false
+	}
+	if r.Methods != nil && !r.IncludeMaster && !r.Methods.MatchString(method) && (!batch || !r.Methods.MatchString(http.MethodPost)) {
+		return false
+	}
+	return r.Path.MatchString(path)
+}
+
+// rateKey names the counter of a sender in the zone of a rule.
+func (c *call) rateKey(r *RateLimit, s sender, path string) string {
+	zone, token := r.Zone, s.token
+	if token == "" || loginPath.MatchString(path) { // a login makes a session, it has none
+		if zone == "session" || zone == "user" {
+			zone = "ip"
+		}
+	}
+	switch zone {
+	case "global":
+		return "global"
+	case "session":
+		sum := sha256.Sum256([]byte(token)) // a client chooses its length
+		return "session:" + string(sum[:])
+	case "user":
+		p, err := c.h.auth.Principal(c.req.Context(), token, s.installed, s.ip)
+		if err == nil && p.UserID != "" {
+			return "user:" + p.UserID
+		}
+	}
+	return "ip:" + network(s.ip)
+}
+
+var loginPath = regexp.MustCompile(`(?i)^/login/?$`)
+
+// network is the address, or of an IPv6 one the /64 network, all of whose
+// addresses are a single client's to choose from.
+func network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a.String()
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return p.String()
+}
