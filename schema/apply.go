@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -86,33 +85,10 @@ func withoutIndex(list []Index, name string) []Index {
 // want. What want does not speak of stays: classes, fields, indexes, and the
 // permissions of a class whose definition has none. A field that exists with
 // another type is an error 111 that names every such field, since changing it
-// would destroy its data.
+// would destroy its data. [Document.Plan] does the same for a file with its options.
 func Diff(have *Snapshot, want []*Class) ([]Step, error) {
-	var steps []Step
-	var conflicts []string
-	for _, w := range want {
-		w = Complete(w)
-		h := have.Class(w.Name)
-		if h == nil {
-			steps = append(steps, Step{Kind: CreateClass, Class: w.Name, Def: w})
-			continue
-		}
-		fields, bad := diffFields(h, w)
-		conflicts = append(conflicts, bad...)
-		steps = append(steps, fields...)
-		if w.CLP != nil && (h.CLP == nil || !parse.Equal(h.CLP.Map(), w.CLP.Map())) {
-			steps = append(steps, Step{Kind: SetCLP, Class: w.Name, CLP: w.CLP})
-		}
-		steps = append(steps, diffIndexes(h, w)...)
-		if h.OwnerField != w.OwnerField || h.Comment != w.Comment ||
-			!slices.Equal(h.OwnerRoles, w.OwnerRoles) || !slices.Equal(h.OwnerWriteRoles, w.OwnerWriteRoles) {
-			steps = append(steps, Step{Kind: SetMeta, Class: w.Name, Def: w})
-		}
-	}
-	if len(conflicts) > 0 {
-		return nil, parse.Errorf(parse.IncorrectType, "%s", strings.Join(conflicts, "; "))
-	}
-	return steps, nil
+	steps, _, err := (&Document{Classes: want}).Plan(have)
+	return steps, err
 }
 
 func diffFields(have, want *Class) (steps []Step, conflicts []string) {
@@ -120,10 +96,8 @@ func diffFields(have, want *Class) (steps []Step, conflicts []string) {
 		w, h := want.Fields[name], have.Fields[name]
 		switch {
 		case h == nil:
-		case h.Type != w.Type || h.TargetClass != w.TargetClass:
-			conflicts = append(conflicts, fmt.Sprintf(
-				"schema mismatch for %s.%s; it is stored as %s but defined as %s: define it as stored, or give the new field another name",
-				want.Name, name, TypeString(h.Type, h.TargetClass), TypeString(w.Type, w.TargetClass)))
+		case !sameType(h, w):
+			conflicts = append(conflicts, conflict(want.Name, h, w)+": define it as stored, or give the new field another name")
 			continue
 		case sameOptions(h, w):
 			continue
@@ -131,6 +105,13 @@ func diffFields(have, want *Class) (steps []Step, conflicts []string) {
 		steps = append(steps, Step{Kind: AddFieldStep, Class: want.Name, Field: w})
 	}
 	return steps, conflicts
+}
+
+func sameType(a, b *Field) bool { return a.Type == b.Type && a.TargetClass == b.TargetClass }
+
+func conflict(class string, have, want *Field) string {
+	return fmt.Sprintf("schema mismatch for %s.%s; it is stored as %s but defined as %s", class, want.Name,
+		TypeString(have.Type, have.TargetClass), TypeString(want.Type, want.TargetClass))
 }
 
 func sameOptions(a, b *Field) bool {

@@ -27,14 +27,20 @@ func MetaSchema() string { return metaSchema }
 type Document struct {
 	// Classes are complete with default fields, in the order of the file.
 	Classes []*Class
-	// Strict asks for a warning about stored classes that the file lacks.
+	// Defined: the classes come from the list "definitions" and mean what Parse
+	// Server means by it: what else is stored is tidied up, see [Document.Plan].
+	Defined bool
+	// Strict asks for warnings about what is stored but not defined.
 	Strict bool
-	// LockSchemas, DeleteExtraFields, RecreateModifiedFields and
-	// KeepUnknownIndexes are the options of Parse Server's defined schemas.
-	LockSchemas            bool
-	DeleteExtraFields      bool
+	// LockSchemas forbids to create and change classes over REST.
+	LockSchemas bool
+	// DeleteExtraFields drops fields that are stored but not defined, with their data.
+	DeleteExtraFields bool
+	// RecreateModifiedFields drops fields whose type has changed, with their
+	// data, and adds them anew.
 	RecreateModifiedFields bool
-	KeepUnknownIndexes     bool
+	// KeepUnknownIndexes keeps the indexes that a list "definitions" lacks.
+	KeepUnknownIndexes bool
 	// Cloud names the cloud-code bundle that belongs to the classes, or is "".
 	Cloud string
 	// Description documents the file.
@@ -196,14 +202,15 @@ func remedy(e *jsonschema.ValidationError) string {
 func (l *loader) read(root *parse.Map) *Document {
 	flag := func(key string) bool { v, _ := root.Get(key); return v == true }
 	f := &Document{
-		Strict: flag("strict"), LockSchemas: flag("lockSchemas"), DeleteExtraFields: flag("deleteExtraFields"),
+		Defined: root.Has("definitions"),
+		Strict:  flag("strict"), LockSchemas: flag("lockSchemas"), DeleteExtraFields: flag("deleteExtraFields"),
 		RecreateModifiedFields: flag("recreateModifiedFields"), KeepUnknownIndexes: flag("keepUnknownIndexes"),
 		Cloud: root.String("cloud"), Description: root.String(keyDescription),
 	}
 	if f.Description == "" {
 		f.Description = root.String(keyComment)
 	}
-	r := classReader{loose: true, aliases: root.Has("classes"), defined: root.Has("definitions")}
+	r := classReader{loose: true, aliases: root.Has("classes"), defined: f.Defined}
 	seen := map[string]bool{}
 	for _, key := range listKeys {
 		v, _ := root.Get(key)

@@ -154,7 +154,16 @@ func (s *Server) applySchema(ctx context.Context, file *schema.Document) error {
 		return nil
 	}
 	_, err := s.registry.Apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		return schema.Diff(have, file.Classes)
+		steps, warnings, err := file.Plan(have)
+		for _, w := range warnings {
+			s.log.WarnContext(ctx, w)
+		}
+		for i := range steps {
+			if steps[i].Destroys() {
+				s.log.WarnContext(ctx, "data goes, as the schema file asks", "step", schema.Describe(have, steps[i:i+1])[0])
+			}
+		}
+		return steps, err
 	})
 	if err != nil {
 		return fmt.Errorf("apply schema: %w", err)
