@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -33,20 +32,15 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	}
 	opts := options.Find().SetBatchSize(batchSize)
 	if sortedHere(f.Class, f.Order) {
-		var out []*parse.Object
+		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)
 		err := d.each(ctx, f.Class, flt, opts, func(o *parse.Object) bool {
-			out = append(out, o)
+			top.Add(o)
 			return true
 		})
 		if err != nil {
 			return nil, d.failure(ctx, "find", f.Class.Name, err)
 		}
-		slices.SortStableFunc(out, query.Less(f.Order))
-		out = out[min(max(f.Skip, 0), len(out)):]
-		if f.Limit > 0 {
-			out = out[:min(f.Limit, len(out))]
-		}
-		return out, nil
+		return top.Page(), nil
 	}
 	if len(f.Order) > 0 {
 		opts.SetSort(sortDocument(f.Class, f.Order))

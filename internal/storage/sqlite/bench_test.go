@@ -140,6 +140,34 @@ func BenchmarkFind100(b *testing.B) {
 	})
 }
 
+// BenchmarkPlaces asks among 10,000 places for the nearest 100, and for those in
+// a small circle.
+func BenchmarkPlaces(b *testing.B) {
+	db, c := benchStore(b, 0)
+	objects := make([]*parse.Object, 10_000)
+	for i := range objects {
+		objects[i] = benchObject(c, i)
+		objects[i].Set("g", parse.GeoPoint{Latitude: float64(i%100) - 50, Longitude: float64(i/100) - 50})
+	}
+	if err := db.Insert(b.Context(), c, objects); err != nil {
+		b.Fatal(err)
+	}
+	here := parse.GeoPoint{Latitude: 10.5, Longitude: 20.5}
+	for name, n := range map[string]*query.Near{
+		"nearest": {Path: "g", Point: here}, "circle": {Path: "g", Point: here, Limited: true, MaxDistance: 0.05},
+	} {
+		b.Run(name, func(b *testing.B) {
+			spread(b, 1, func(int) error {
+				list, err := db.Find(b.Context(), &storage.Find{Class: c, Where: n, Order: query.NearOrder(n), Limit: 100})
+				if err == nil && len(list) == 0 {
+					return fmt.Errorf("nothing found")
+				}
+				return err
+			})
+		})
+	}
+}
+
 // BenchmarkLayout compares ways to keep the same rows: what to read an object
 // from, and how to keep who may read it.
 func BenchmarkLayout(b *testing.B) {

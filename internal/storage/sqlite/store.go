@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -124,7 +123,11 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 			w.add(")" + order)
 		}
 	}
-	var list []found // rows yet to be sorted
+	var top *storage.Top[found] // rows yet to be sorted
+	if !sorted {
+		less := query.Less(f.Order)
+		top = storage.NewTop(func(a, b found) int { return less(a.object, b.object) }, skip, limit)
+	}
 	var near *parse.Object
 	err = c.query(ctx, string(w.sql), w.args, func(r []driver.Value) (bool, error) {
 		x, err := t.decode(r, f.Lazy && m == nil && sorted, near)
@@ -135,7 +138,7 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 		switch {
 		case m != nil && !m.Match(x.object):
 		case !sorted:
-			list = append(list, x)
+			top.Add(x)
 		case skip > 0:
 			skip--
 		default:
@@ -147,13 +150,7 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	if err != nil || sorted {
 		return err
 	}
-	less := query.Less(f.Order)
-	slices.SortStableFunc(list, func(a, b found) int { return less(a.object, b.object) })
-	list = list[min(skip, len(list)):]
-	if limit >= 0 {
-		list = list[:min(limit, len(list))]
-	}
-	for _, x := range list {
+	for _, x := range top.Page() {
 		row(x)
 	}
 	return nil
