@@ -223,7 +223,7 @@ func TestRelativeTime(t *testing.T) {
 	} {
 		n, err := query.ParseWhere(decode(t, `{"d":{"$gte":{"$relativeTime":"`+text+`"}}}`),
 			query.Limits{Now: func() time.Time { return now }}, query.Scope{})
-		want := &query.Compare{Path: "d", Op: query.Gte, Value: parse.NewDate(now.Add(want))}
+		want := &query.Compare{Path: "d", Op: query.Gte, Value: parse.NewDate(now.Add(want)), Relative: true}
 		if d := cmp.Diff(query.Node(want), n); err != nil || d != "" {
 			t.Errorf("%s: %v\n%s", text, err, d)
 		}

@@ -55,6 +55,9 @@ type Compare struct {
 	Path  Path
 	Op    Op
 	Value parse.Value
+	// Relative: the client wrote a time that depends on the clock. Value is
+	// the Date of it; on a field of another type it is a mistake.
+	Relative bool
 }
 
 // Member is In, Nin, All or ContainedBy against a list.

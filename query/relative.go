@@ -69,24 +69,21 @@ func relative(text string, now parse.Date) (d parse.Date, info string) {
 	return now + parse.Date(seconds*1000), ""
 }
 
-// relativeTime replaces {"$relativeTime": text} by the Date it stands for now;
-// other values stay as they are. op is Eq for operators without an order.
-func (p *parser) relativeTime(v parse.Value, key string, op Op) (parse.Value, error) {
-	m, ok := v.(*parse.Map)
-	if !ok {
-		return v, nil
-	}
+// relativeTime returns the Date that {"$relativeTime": text} stands for now; ok
+// is false for other values. op is Eq for operators without an order.
+func (p *parser) relativeTime(v parse.Value, key string, op Op) (d parse.Date, ok bool, err error) {
+	m, _ := v.(*parse.Map)
 	value, ok := m.Get(relativeOperator)
 	if !ok {
-		return v, nil
+		return 0, false, nil
 	}
 	if op == Eq || op == Ne {
-		return nil, parse.Errorf(parse.InvalidJSON, "$relativeTime can only be used with the $lt, $lte, $gt, and $gte operators")
+		return 0, false, parse.Errorf(parse.InvalidJSON, "$relativeTime can only be used with the $lt, $lte, $gt, and $gte operators")
 	}
 	text, _ := value.(string)
 	d, info := relative(text, parse.NewDate(p.lim.Now()))
 	if info != "" {
-		return nil, parse.Errorf(parse.InvalidJSON, "bad $relativeTime (%s) value. %s", key, info)
+		return 0, false, parse.Errorf(parse.InvalidJSON, "bad $relativeTime (%s) value. %s", key, info)
 	}
-	return d, nil
+	return d, true, nil
 }

@@ -271,9 +271,12 @@ var comparisons = map[string]Op{"$eq": Eq, "$ne": Ne, "$lt": Lt, "$lte": Lte, "$
 // constraint reads one operator; all is the object it stands in.
 func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map, sub int) (Node, error) {
 	if op, ok := comparisons[key]; ok {
-		v, err := p.relativeTime(v, key, op)
-		if err != nil {
+		d, ok, err := p.relativeTime(v, key, op)
+		switch {
+		case err != nil:
 			return nil, err
+		case ok:
+			return &Compare{Path: path, Op: op, Value: d, Relative: true}, nil
 		}
 		if err := checkOperand(v, op); err != nil {
 			return nil, err
@@ -290,7 +293,7 @@ func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map
 	case "$containedBy":
 		return p.member(path, ContainedBy, key, v)
 	case "$exists":
-		if _, err := p.relativeTime(v, key, Eq); err != nil {
+		if _, _, err := p.relativeTime(v, key, Eq); err != nil {
 			return nil, err
 		}
 		return &Exists{Path: path, Want: parse.Truthy(v)}, nil

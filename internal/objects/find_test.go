@@ -95,6 +95,8 @@ func TestFind(t *testing.T) {
 		{"owners by notInQuery", "Book", `{"where":{"fans":{"$notInQuery":{"className":"Cat","where":{"age":3}}}}}`, user("u"), "b1 b2 b3", 0},
 		{"relation exists", "Book", `{"where":{"fans":{"$exists":true}}}`, user("u"), "", 0},
 		{"in or", "Book", `{"where":{"$or":[{"title":"D"},{"cat":{"$inQuery":{"className":"Cat","where":{"name":"Tom"}}}}]}}`, user("u"), "b1 b4", 0},
+		{"relative time", "Cat", `{"where":{"createdAt":{"$lt":{"$relativeTime":"in 1 hr"}},"objectId":"c1"}}`, user("u"), "c1", 0},
+		{"relative time, no date", "Cat", `{"where":{"$or":[{"name":{"$lt":{"$relativeTime":"now"}}},{"age":1}]}}`, user("u"), "", 107},
 		{"redirect", "Book", `{"redirectClassNameForKey":"fans"}`, user("v"), "c1 c2", 0},
 		{"count needs its own permission", "Cat", `{"count":1}`, access.Anonymous(), "", 101},
 	}
@@ -111,6 +113,39 @@ func TestFind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestFindNear(t *testing.T) {
+	hidden := def("Shop", field("at", schema.GeoPoint), field("safe", schema.Polygon))
+	hidden.CLP = &schema.CLP{
+		Ops:       map[schema.Operation]*schema.Permission{schema.Find: {Public: true}},
+		Protected: map[string][]string{"*": {"safe"}},
+	}
+	f := setup(t, objects.Options{AllowCustomObjectID: true}, false, hidden)
+	for id, lng := range map[string]string{"far": "9", "here": "1", "near": "2"} {
+		p := `{"__type":"GeoPoint","latitude":1,"longitude":` + lng + `}`
+		f.create(t, master, "Shop", `{"objectId":"`+id+`","at":`+p+`}`)
+	}
+	near := func(key string) string {
+		return `{"` + key + `":{"$nearSphere":{"__type":"GeoPoint","latitude":1,"longitude":1}}}`
+	}
+	for _, tt := range []struct {
+		params, want string
+		code         parse.Code
+	}{
+		{`{"where":` + near("at") + `}`, "here near far", 0},
+		{`{"where":` + near("at") + `,"order":"objectId"}`, "far here near", 0},
+		{`{"where":` + near("at") + `,"skip":1,"limit":1,"keys":"objectId"}`, "near", 0},
+		{`{"where":` + near("nope") + `}`, "", 0},
+		{`{"where":` + near("safe") + `}`, "", 119},
+		{`{"where":{"safe":{"$geoIntersects":{"$point":{"__type":"GeoPoint","latitude":1,"longitude":1}}}}}`, "", 119},
+	} {
+		list, err := f.find(t, user("u"), "Shop", tt.params)
+		wantCode(t, err, tt.code)
+		if diff := cmp.Diff(tt.want, ids(list)); diff != "" {
+			t.Errorf("%s: %s", tt.params, diff)
+		}
 	}
 }
 

@@ -34,6 +34,9 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 		case *query.RelatedTo:
 			return s.relatedTo(ctx, p, n)
 		case *query.Compare:
+			if f := c.Field(string(n.Path)); n.Relative && f != nil && f.Type != schema.Date {
+				return nil, parse.Errorf(parse.InvalidJSON, "$relativeTime can only be used with Date field")
+			}
 			if isRelation(c, n.Path) {
 				return s.owning(ctx, c, n.Path, n.Op, []parse.Value{n.Value})
 			}
