@@ -52,20 +52,29 @@ func (r *Registry) Load(ctx context.Context) error {
 		return err
 	}
 	defer func() { <-r.changes }()
+	have, steps, err := r.read(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = r.commit(ctx, have, steps)
+	return err
+}
+
+// read returns what is stored, and the steps that complete it.
+func (r *Registry) read(ctx context.Context) (have *Snapshot, steps []Step, err error) {
 	stored, err := r.store.LoadSchema(ctx)
 	if err != nil {
-		return fmt.Errorf("read stored schema: %w", err)
+		return nil, nil, fmt.Errorf("read stored schema: %w", err)
 	}
-	have := NewSnapshot(r.Current().Version + 1)
-	var steps []Step
+	have = NewSnapshot(r.Current().Version + 1)
 	for _, c := range stored {
 		missing, err := missingParts(c)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		steps = append(steps, missing...)
 		if have.classes[c.Name], err = compiled(c); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	for _, name := range storedSystem {
@@ -73,8 +82,25 @@ func (r *Registry) Load(ctx context.Context) error {
 			steps = append(steps, Step{Kind: CreateClass, Class: name, Def: SystemClass(name)})
 		}
 	}
-	_, err = r.commit(ctx, have, steps)
-	return err
+	return have, steps, nil
+}
+
+// Plan returns what is stored and the steps that [Registry.Load], and then
+// [Registry.Apply] with plan, would take. It takes none.
+func (r *Registry) Plan(ctx context.Context, plan func(*Snapshot) ([]Step, error)) (have *Snapshot, steps []Step, err error) {
+	have, steps, err = r.read(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	complete, err := Apply(have, steps)
+	if err != nil {
+		return nil, nil, err
+	}
+	more, err := plan(complete)
+	if err != nil {
+		return nil, nil, err
+	}
+	return have, append(steps, more...), nil
 }
 
 // missingParts returns the steps that give a stored class the default columns

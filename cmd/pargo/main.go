@@ -22,6 +22,9 @@ const usage = `pargo is a Parse-compatible backend in one binary.
 Usage:
   pargo serve [FILE] [flags]     serve the API; FILE is a JSON file of options
   pargo schema check FILE        check a schema.json and print what it declares
+  pargo schema plan FILE         print what serving a schema.json would change
+  pargo schema apply FILE        change a database so, without serving it
+  pargo schema pull              print the schema.json of a database
   pargo health [FILE] [flags]    ask a running server whether it is well
   pargo version                  print the version
 
@@ -76,7 +79,7 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		}
 		return serve(ctx, rest, environ, stdout, stderr)
 	case "schema":
-		return schemaCommand(rest, stdout)
+		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr})
 	case "health":
 		if wantsHelp(rest) {
 			_, err := fmt.Fprint(stdout, "Usage: pargo health [FILE] [flags]\n\nAsks the server that the same options would start for its health.\nExit status 0: it is well.\n")
