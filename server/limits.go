@@ -60,3 +60,12 @@ func newRates(cfg config.Config) (*rest.RateLimits, error) {
 	}
 	return rates, nil
 }
+
+// newIdempotency makes the option idempotencyOptions ready for use; nil if it is off.
+func newIdempotency(cfg config.Config) (*rest.Idempotency, error) {
+	o, err := cfg.Idempotency()
+	if err != nil || len(o.Paths) == 0 {
+		return nil, err
+	}
+	return &rest.Idempotency{Paths: o.Paths, TTL: o.TTL, Replay: o.Replay}, nil
+}

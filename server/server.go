@@ -247,6 +247,9 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 			*into = append(*into, r)
 		}
 	}
+	if o.Idempotency, err = newIdempotency(cfg); err != nil {
+		return err
+	}
 	if o.Rates, err = newRates(cfg); err != nil {
 		return err
 	}

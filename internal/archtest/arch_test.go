@@ -29,10 +29,11 @@ var allowed = map[string]string{
 	"internal/storage/storagetest": "parse query schema internal/storage",
 	"cloudcode":                    "parse query",
 	"cloudcode/paymentgateway":     "parse query cloudcode",
-	"internal/objects":             "parse query schema internal/access internal/storage cloudcode",
+	"internal/aggregate":           "parse query schema",
+	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
 	"livequery":                    "parse query schema internal/access cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects",
-	"server/rest":                  "parse query schema internal/access cloudcode internal/objects internal/auth internal/cache livequery",
+	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/cache livequery server/config server/rest",
 	"cmd/pargo":         "server server/config schema",

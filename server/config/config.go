@@ -65,6 +65,7 @@ type Config struct {
 	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
 	RequestKeywordDenylist       json.RawMessage `opt:"requestKeywordDenylist" env:"PARSE_SERVER_REQUEST_KEYWORD_DENYLIST" help:"Keys and values, as regular expressions, that no written data may have."`
 	RateLimit                    json.RawMessage `opt:"rateLimit" env:"PARSE_SERVER_RATE_LIMIT" help:"Limits, one or a list: {\"requestPath\":\"/functions/*any\",\"requestTimeWindow\":ms,\"requestCount\":n}."`
+	IdempotencyOptions           json.RawMessage `opt:"idempotencyOptions" env:"PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_OPTIONS" help:"{\"paths\":[…],\"ttl\":s,\"replay\":false}: requests of an id are served once."`
 	RequestComplexity            json.RawMessage `opt:"requestComplexity" env:"PARSE_SERVER_REQUEST_COMPLEXITY" help:"{\"queryDepth\":10,…}: limits on the queries and batches of clients."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
 
@@ -199,6 +200,9 @@ func (c *Config) Validate() error {
 		p.addf("%s", err)
 	}
 	if _, err := c.RateLimits(); err != nil {
+		p.addf("%s", err)
+	}
+	if _, err := c.Idempotency(); err != nil {
 		p.addf("%s", err)
 	}
 	for _, h := range c.AllowHeaders {

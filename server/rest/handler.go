@@ -79,7 +79,9 @@ type Options struct {
 	Complexity *Complexity
 	// Rates limit how often requests may come; nil: without limits.
 	Rates *RateLimits
-	Log   *slog.Logger
+	// Idempotency serves each request id once; nil: ids are not regarded.
+	Idempotency *Idempotency
+	Log         *slog.Logger
 }
 
 // Handler serves the API.
@@ -121,6 +123,12 @@ func ginHandler(r route) gin.HandlerFunc {
 		call := callOf(c.Writer)
 		for i, name := range r.params {
 			call.params[i] = c.Param(name)
+		}
+		if r.once {
+			if id := call.requestID(); id != "" {
+				call.once(c.Request.Context(), id, r.do)
+				return
+			}
 		}
 		call.finish(r.do(c.Request.Context(), call))
 	}

@@ -14,6 +14,8 @@ type route struct {
 	// object: the route does nothing but read or write objects through
 	// call.objs, so that it can be part of a transaction.
 	object bool
+	// once: the route regards request ids.
+	once bool
 }
 
 // routeTable lists every route below the mount path but /health, which needs
@@ -21,7 +23,7 @@ type route struct {
 func routeTable() []route {
 	var table []route
 	add := func(method, pattern string, do handlerFunc) {
-		r := route{method: method, pattern: pattern, do: do, segments: strings.Split(pattern[1:], "/")}
+		r := route{method: method, pattern: pattern, do: do, segments: strings.Split(pattern[1:], "/"), once: idempotent(method, pattern)}
 		for _, s := range r.segments {
 			if name, ok := strings.CutPrefix(s, ":"); ok {
 				r.params = append(r.params, name)
