@@ -2,23 +2,11 @@ package rest
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
-	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
-	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
-
-// purgeBatch is how many objects a purge deletes at a time: it bounds memory
-// and how long the embedded database has no time for others.
-const purgeBatch = 500
-
-// readBackTimeout bounds reading the schema after a change that failed, which
-// must not end with the request.
-const readBackTimeout = 30 * time.Second
 
 // schemas is GET /schemas (reference 01 §11.2).
 func schemas(_ context.Context, c *call) (reply, error) {
@@ -62,7 +50,7 @@ func createSchema(ctx context.Context, c *call) (reply, error) {
 	if name == "" {
 		return reply{}, parse.Errorf(parse.MissingRequiredField, "POST /schemas needs a class name.")
 	}
-	snap, err := c.changeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
+	snap, err := c.h.objs.ChangeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
 		return schema.PlanCreate(have, name, c.body)
 	})
 	if err != nil {
@@ -80,7 +68,7 @@ func updateSchema(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	snap, err := c.changeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
+	snap, err := c.h.objs.ChangeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
 		return schema.PlanUpdate(have, name, c.body)
 	})
 	if err != nil {
@@ -94,22 +82,7 @@ func deleteSchema(ctx context.Context, c *call) (reply, error) {
 	if err := c.mayChangeSchemas("delete a schema", false); err != nil {
 		return reply{}, err
 	}
-	name := c.params[0]
-	_, err := c.changeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		steps, err := schema.PlanDrop(have, name)
-		if err != nil || len(steps) == 0 {
-			return nil, err
-		}
-		n, err := c.h.objs.Store().Count(ctx, have.Class(name), nil)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			return nil, parse.Errorf(parse.InvalidSchemaOperation, "Class %s is not empty, contains %d objects, cannot drop schema.", name, n)
-		}
-		return steps, nil
-	})
-	if err != nil {
+	if err := c.h.objs.DropClass(ctx, c.params[0]); err != nil {
 		return reply{}, err
 	}
 	return reply{json: emptyObject}, nil
@@ -122,36 +95,14 @@ func purge(ctx context.Context, c *call) (reply, error) {
 	if err := c.mayChangeSchemas("purge a schema", false); err != nil {
 		return reply{}, err
 	}
-	class := c.h.objs.Registry().Current().Class(c.params[0])
-	if class == nil {
-		return reply{json: emptyObject}, nil
+	name, told := c.params[0], func([]parse.Change) {}
+	if c.h.auth.Wants(name) {
+		told = func(changes []parse.Change) { c.h.auth.Publish(ctx, changes) }
 	}
-	store := c.h.objs.Store()
-	for {
-		found, err := store.Find(ctx, &storage.Find{Class: class, Limit: purgeBatch, Keys: []string{parse.KeyObjectID}})
-		if err != nil {
-			return reply{}, err
-		}
-		if len(found) == 0 {
-			return reply{json: emptyObject}, nil
-		}
-		where := &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: make([]parse.Value, len(found))}
-		for i, o := range found {
-			where.Values[i] = o.ID
-		}
-		gone, err := store.Delete(ctx, class, where)
-		if err != nil {
-			return reply{}, err
-		}
-		if !c.h.auth.Wants(class.Name) {
-			continue
-		}
-		changes := make([]parse.Change, len(gone))
-		for i, o := range gone {
-			changes[i] = parse.Change{Class: class.Name, Action: parse.Deleted, Before: o}
-		}
-		c.h.auth.Publish(ctx, changes)
+	if err := c.h.objs.Purge(ctx, name, told); err != nil {
+		return reply{}, err
 	}
+	return reply{json: emptyObject}, nil
 }
 
 // mayChangeSchemas admits the master key. lockable: the option lockSchemas
@@ -179,30 +130,6 @@ func (c *call) schemaName() (string, error) {
 		path = body
 	}
 	return path, nil
-}
-
-// changeSchema plans a change on the newest schema and carries it out. Where
-// the database gives up half way, what it has done is read back.
-func (c *call) changeSchema(ctx context.Context, plan func(*schema.Snapshot) ([]schema.Step, error)) (*schema.Snapshot, error) {
-	var refused error
-	reg := c.h.objs.Registry()
-	snap, err := reg.Apply(ctx, func(have *schema.Snapshot) (steps []schema.Step, err error) {
-		steps, refused = plan(have)
-		return steps, refused
-	})
-	if err == nil || refused != nil {
-		return snap, err
-	}
-	readBack, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
-	defer cancel()
-	if lerr := reg.Load(readBack); lerr != nil {
-		c.h.o.Log.ErrorContext(ctx, "schema not read back after a failed change", "error", lerr)
-	}
-	var dup *storage.DuplicateError
-	if errors.As(err, &dup) {
-		return nil, parse.Errorf(parse.DuplicateValue, "Index %s cannot be unique: objects have the same value.", dup.Index)
-	}
-	return nil, err
 }
 
 // schemaBody is the wire form of a class, with the index that every class has
