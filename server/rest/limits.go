@@ -23,7 +23,7 @@ func (c *call) parseQuery(class string, params *parse.Map) (*query.Query, error)
 	}
 	if where, ok := params.Get("where"); ok {
 		if s, ok := where.(string); ok {
-			if v, err := parse.Decode([]byte(s), parse.DefaultLimits); err == nil {
+			if v, err := parse.Decode([]byte(s), parse.Limits{}); err == nil { // as ParseQuery does
 				params, where = params.Clone(), v
 				params.Set("where", where)
 			}
