@@ -63,6 +63,7 @@ func routeTable() []route {
 	add("POST", "/verifyPassword", verifyPassword)
 
 	add("POST", "/functions/:name", function)
+	add("GET", "/aggregate/:className", aggregation)
 	add("POST", "/batch", batch)
 	add("GET", "/serverInfo", serverInfo)
 
