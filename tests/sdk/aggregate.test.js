@@ -1,0 +1,67 @@
+// Aggregates and distinct values, by the unmodified JS SDK.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import Parse from 'parse/node';
+
+import { code, databases, freely, openSchema, start } from './harness.js';
+
+for (const database of databases()) {
+  describe(`aggregate on ${database.name}`, () => {
+    let server;
+    let shop;
+    const query = () => new Parse.Query('Sale');
+
+    before(async () => {
+      server = await start(database, freely, { schema: openSchema });
+      server.use();
+      shop = await new Parse.Object('Shop').save({ name: 'north' });
+      const at = (month) => new Date(Date.UTC(2024, month, 1));
+      await Parse.Object.saveAll([
+        new Parse.Object('Sale', { kind: 'a', n: 1, at: at(0), tags: ['x', 'y'], shop }),
+        new Parse.Object('Sale', { kind: 'b', n: 2, at: at(1), tags: ['y'], shop }),
+        new Parse.Object('Sale', { kind: 'a', n: 4, at: at(1) }),
+      ]);
+    });
+    after(() => server.stop());
+
+    test('groups and sums', async () => {
+      const rows = await query().aggregate([{ $group: { _id: '$kind', sum: { $sum: '$n' } } }, { $sort: { _id: 1 } }]);
+      assert.deepEqual(rows, [{ objectId: 'a', sum: 5 }, { objectId: 'b', sum: 2 }]);
+    });
+
+    test('takes an object of stages', async () => {
+      assert.deepEqual(await query().aggregate({ $match: { kind: 'a' }, $count: 'c' }), [{ c: 2 }]);
+    });
+
+    test('begins with the constraints of the query', async () => {
+      const rows = await query().equalTo('shop', shop).greaterThan('n', 1).aggregate([{ $project: { n: 1 } }]);
+      assert.deepEqual(rows.map((r) => r.n), [2]);
+    });
+
+    test('groups by a pointer and by a month', async () => {
+      const byShop = await query().aggregate([{ $group: { _id: '$shop', n: { $sum: 1 } } }, { $match: { _id: { $ne: null } } }]);
+      assert.deepEqual(byShop, [{ objectId: shop.id, n: 2 }]);
+      const byMonth = await query().aggregate([{ $group: { _id: { $month: '$at' }, n: { $sum: '$n' } } }, { $sort: { _id: 1 } }]);
+      assert.deepEqual(byMonth, [{ objectId: 1, n: 1 }, { objectId: 2, n: 6 }]);
+    });
+
+    test('takes raw values', async () => {
+      const rows = await query().aggregate(
+        [{ $match: { at: { $gt: { $date: '2024-01-15T00:00:00Z' } } } }, { $sort: { n: 1 } }, { $project: { _id: 0, n: 1, at: 1 } }],
+        { rawValues: true, rawFieldNames: true });
+      assert.deepEqual(rows[0], { n: 2, at: { $date: '2024-02-01T00:00:00.000Z' } });
+    });
+
+    test('finds distinct values', async () => {
+      assert.deepEqual((await query().distinct('kind')).sort(), ['a', 'b']);
+      assert.deepEqual((await query().equalTo('n', 2).distinct('tags')), ['y']);
+      assert.deepEqual((await query().distinct('shop')).map((p) => p.objectId ?? p.id), [shop.id]);
+    });
+
+    test('refuses stages that it does not know, and callers without the master key', async () => {
+      await assert.rejects(query().aggregate([{ $out: 'Sale' }]), code(102, /Unrecognized pipeline stage name/));
+      await assert.rejects(query().aggregate([{ group: {} }]), code(102, /Invalid aggregate stage 'group'/));
+      await assert.rejects(query().aggregate([{ $count: 'c' }], { useMasterKey: false }));
+    });
+  });
+}
