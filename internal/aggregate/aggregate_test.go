@@ -151,7 +151,7 @@ func TestExpressions(t *testing.T) {
 		`{"$and":[1,"$n"]}`: `true`, `{"$or":["$b",0,null]}`: `false`, `{"$not":["$b"]}`: `true`, `{"$and":[]}`: `true`,
 		`{"$cond":["$b",1,2]}`: `2`, `{"$cond":{"if":"$n","then":"y","else":"n"}}`: `"y"`, `{"$ifNull":["$z","$none","d"]}`: `"d"`,
 		`{"$switch":{"branches":[{"case":{"$lt":["$n",5]},"then":"lo"},{"case":{"$gt":["$n",5]},"then":"hi"}],"default":"eq"}}`: `"hi"`,
-		`{"$concat":["$s","!"]}`: `"Héllo!"`, `{"$concat":["$s","$z"]}`: `null`, `{"$toUpper":"$s"}`: `"HÉLLO"`, `{"$toLower":"$none"}`: `""`,
+		`{"$concat":["$s","!"]}`: `"Héllo!"`, `{"$concat":["$s","$z"]}`: `null`, `{"$toUpper":"$s"}`: `"HéLLO"`, `{"$toLower":"$none"}`: `""`,
 		`{"$substr":["$s",0,1]}`: `"H"`, `{"$substrCP":["$s",1,2]}`: `"él"`, `{"$strLenCP":"$s"}`: `5`, `{"$strLenBytes":"$s"}`: `6`,
 		`{"$split":["a,b",","]}`: `["a","b"]`, `{"$trim":{"input":" x "}}`: `"x"`, `{"$ltrim":{"input":"xxa","chars":"x"}}`: `"a"`, `{"$indexOfCP":["$s","l"]}`: `2`,
 		`{"$size":"$l"}`: `3`, `{"$arrayElemAt":["$l",-1]}`: `3`, `{"$first":"$l"}`: `1`, `{"$last":"$l"}`: `3`, `{"$slice":["$l",2]}`: `[1,2]`, `{"$slice":["$l",-2,1]}`: `[2]`,

@@ -56,8 +56,8 @@ var functions = map[string]function{
 	"$not": {1, 1, func(_ *run, a []parse.Value) (parse.Value, error) { return !truth(a[0]), nil }},
 
 	"$concat":      {0, -1, concat},
-	"$toLower":     {1, 1, cased(strings.ToLower)},
-	"$toUpper":     {1, 1, cased(strings.ToUpper)},
+	"$toLower":     {1, 1, cased('A', 'Z', 'a'-'A')},
+	"$toUpper":     {1, 1, cased('a', 'z', 'A'-'a')},
 	"$substr":      {3, 3, substrBytes},
 	"$substrBytes": {3, 3, substrBytes},
 	"$substrCP":    {3, 3, substrCP},

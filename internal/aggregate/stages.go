@@ -221,12 +221,12 @@ func (c *compiler) lookup(arg parse.Value) (stage, error) {
 		return nil, err
 	}
 	return func(r *run, docs []*parse.Map) ([]*parse.Map, error) {
-		if r.p.o.Fetch == nil || len(docs) == 0 {
-			return docs, nil
-		}
-		others, err := r.p.o.Fetch(r.ctx, want["from"])
-		if err != nil {
-			return nil, err
+		var others []*parse.Map
+		if fetch := r.p.o.Fetch; fetch != nil && len(docs) > 0 {
+			var err error
+			if others, err = fetch(r.ctx, want["from"]); err != nil {
+				return nil, err
+			}
 		}
 		byKey := map[string][]int{}
 		for i, o := range others {

@@ -43,10 +43,18 @@ func text(v parse.Value) (string, error) {
 	return out, err
 }
 
-func cased(f func(string) string) func(*run, []parse.Value) (parse.Value, error) {
+// cased moves the letters from first to last, which are ASCII as in MongoDB,
+// by a distance.
+func cased(first, last byte, by int) func(*run, []parse.Value) (parse.Value, error) {
 	return func(_ *run, a []parse.Value) (parse.Value, error) {
 		s, err := text(a[0])
-		return f(s), err
+		out := []byte(s)
+		for i, c := range out {
+			if c >= first && c <= last {
+				out[i] = byte(int(c) + by)
+			}
+		}
+		return string(out), err
 	}
 }
 
