@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	classUser         = "_User"
-	classSession      = "_Session"
-	classInstallation = "_Installation"
+	classUser         = schema.UserClass
+	classSession      = schema.SessionClass
+	classInstallation = schema.InstallationClass
 	joinPrefix        = "_Join:"
 )
 

@@ -380,9 +380,6 @@ func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
 // Handler returns the server's HTTP handler, for embedding into another one.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Addr returns the address on which the server listens.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
 // URL returns the URL of the API as reached from this machine, or the
 // configured serverURL.
 func (s *Server) URL() string {

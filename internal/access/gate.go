@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	classUser         = "_User"
-	classInstallation = "_Installation"
+	classUser         = schema.UserClass
+	classInstallation = schema.InstallationClass
 	joinPrefix        = "_Join:"
 
 	groupAuthenticated = "authenticated"

@@ -170,18 +170,7 @@ func toEJSON(v parse.Value) parse.Value {
 	case parse.Bytes:
 		return parse.NewMap(parse.MapField{Key: "$binary", Value: parse.NewMap(
 			parse.MapField{Key: "base64", Value: base64.StdEncoding.EncodeToString(v)}, parse.MapField{Key: "subType", Value: "00"})})
-	case parse.Array:
-		out := make(parse.Array, len(v))
-		for i, e := range v {
-			out[i] = toEJSON(e)
-		}
-		return out
-	case *parse.Map:
-		out := &parse.Map{}
-		for k, e := range v.All() {
-			out.Set(k, toEJSON(e))
-		}
-		return out
+	default:
+		return inside(v, toEJSON)
 	}
-	return v
 }

@@ -109,24 +109,33 @@ func (c *compiler) coerce(name string, v parse.Value) parse.Value {
 	return v
 }
 
+// inside applies f to the elements of an array or a map; any other value stays.
+func inside(v parse.Value, f func(parse.Value) parse.Value) parse.Value {
+	switch v := v.(type) {
+	case parse.Array:
+		out := make(parse.Array, len(v))
+		for i, e := range v {
+			out[i] = f(e)
+		}
+		return out
+	case *parse.Map:
+		out := &parse.Map{}
+		for k, e := range v.All() {
+			out.Set(k, f(e))
+		}
+		return out
+	}
+	return v
+}
+
 func asDates(v parse.Value) parse.Value {
 	switch v := v.(type) {
 	case string:
 		if d, ok := parse.ParseDate(v); ok {
 			return d
 		}
-	case parse.Array:
-		out := make(parse.Array, len(v))
-		for i, e := range v {
-			out[i] = asDates(e)
-		}
-		return out
-	case *parse.Map:
-		out := &parse.Map{}
-		for k, e := range v.All() {
-			out.Set(k, asDates(e))
-		}
-		return out
+	default:
+		return inside(v, asDates)
 	}
 	return v
 }
@@ -136,20 +145,9 @@ func asStored(v parse.Value) parse.Value {
 	switch v := v.(type) {
 	case parse.Pointer:
 		return v.ClassName + "$" + v.ObjectID
-	case parse.Array:
-		out := make(parse.Array, len(v))
-		for i, e := range v {
-			out[i] = asStored(e)
-		}
-		return out
-	case *parse.Map:
-		out := &parse.Map{}
-		for k, e := range v.All() {
-			out.Set(k, asStored(e))
-		}
-		return out
+	default:
+		return inside(v, asStored)
 	}
-	return v
 }
 
 // pushable is what a database can check of a filter in stored names: simple

@@ -18,9 +18,9 @@ import (
 
 // Names of the classes that this package rules.
 const (
-	userClass    = "_User"
-	sessionClass = "_Session"
-	roleClass    = "_Role"
+	userClass    = schema.UserClass
+	sessionClass = schema.SessionClass
+	roleClass    = schema.RoleClass
 )
 
 // Options are the settings of users and sessions.

@@ -38,16 +38,11 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 		return nil, err
 	}
 	if s.app.HasBeforeSave(wr.Class.Name) {
-		if err := wr.beforeSave(ctx); err != nil {
+		more, err := wr.runHooks(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
-			return nil, err
-		}
-		if err := wr.ownAfterHooks(); err != nil {
-			return nil, err
-		}
-		relations = append(relations, wr.splitRelations()...)
+		relations = append(relations, more...)
 	}
 	wr.defaults()
 	wr.defaultACL()

@@ -16,11 +16,23 @@ func (wr *writing) saveRequest(s *Service, o *parse.Object) *cloudcode.SaveReque
 	}
 }
 
+// runHooks runs the hooks before the save, lets rule and owner look at what
+// they set, and returns the relations that they changed.
+func (wr *writing) runHooks(ctx context.Context) ([]relationOp, error) {
+	if err := wr.beforeSave(ctx); err != nil {
+		return nil, err
+	}
+	if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
+		return nil, err
+	}
+	if err := wr.ownAfterHooks(); err != nil {
+		return nil, err
+	}
+	return wr.splitRelations(), nil
+}
+
 // beforeSave runs the hooks on wr.object and takes over what they changed.
 func (wr *writing) beforeSave(ctx context.Context) error {
-	if !wr.s.app.HasBeforeSave(wr.Class.Name) {
-		return nil
-	}
 	was := wr.object
 	r := wr.saveRequest(wr.s, was.Clone())
 	if !wr.Update {

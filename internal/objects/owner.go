@@ -6,7 +6,7 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-const classUser = "_User"
+const classUser = schema.UserClass
 
 func userPointer(id string) parse.Pointer { return parse.Pointer{ClassName: classUser, ObjectID: id} }
 

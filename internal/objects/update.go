@@ -67,16 +67,11 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 		}
 	}
 	if hooked {
-		if err := wr.beforeSave(ctx); err != nil {
+		more, err := wr.runHooks(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
-			return nil, err
-		}
-		if err := wr.ownAfterHooks(); err != nil {
-			return nil, err
-		}
-		relations = append(relations, wr.splitRelations()...)
+		relations = append(relations, more...)
 	}
 	if err := wr.required(); err != nil {
 		return nil, err

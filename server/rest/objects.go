@@ -11,9 +11,10 @@ import (
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
-const userClass = "_User"
+const userClass = schema.UserClass
 
 // create is POST /classes/:className (reference 01 §5.2).
 func create(ctx context.Context, c *call) (reply, error) {

@@ -19,7 +19,7 @@ const (
 	prefixPointer = "_p_"
 	prefixAuth    = "_auth_data_"
 
-	classUser = "_User"
+	classUser = schema.UserClass
 	authData  = "authData"
 
 	schemaCollection = "_SCHEMA"
