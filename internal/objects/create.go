@@ -34,10 +34,10 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 		return nil, err
 	}
 	relations := wr.splitRelations()
-	if err := wr.shape(); err != nil {
-		return nil, err
-	}
 	if s.app.HasBeforeSave(wr.Class.Name) {
+		if err := wr.shape(); err != nil { // for the hooks to see
+			return nil, err
+		}
 		more, err := wr.runHooks(ctx)
 		if err != nil {
 			return nil, err
