@@ -12,6 +12,20 @@ import (
 // wrong: 119 and 101 by permissions, 105, 107, 111, 121 and 142 by the body,
 // 137 by a unique index, and whatever a hook says.
 func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
+	wr, err := s.prepareCreate(ctx, p, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := wr.insert(ctx); err != nil {
+		return nil, wr.duplicate(err)
+	}
+	saved, change := wr.created()
+	s.committed(ctx, change)
+	return saved, wr.finish(ctx, saved)
+}
+
+// prepareCreate takes a create through all the steps before the store's.
+func (s *Service) prepareCreate(ctx context.Context, p *access.Principal, w *Write) (*writing, error) {
 	if err := access.Writable(p, schema.Create); err != nil {
 		return nil, err
 	}
@@ -33,16 +47,14 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err := wr.own(); err != nil {
 		return nil, err
 	}
-	relations := wr.splitRelations()
+	wr.splitRelations()
 	if s.app.HasBeforeSave(wr.Class.Name) {
 		if err := wr.shape(); err != nil { // for the hooks to see
 			return nil, err
 		}
-		more, err := wr.runHooks(ctx)
-		if err != nil {
+		if err := wr.runHooks(ctx); err != nil {
 			return nil, err
 		}
-		relations = append(relations, more...)
 	}
 	wr.defaults()
 	wr.defaultACL()
@@ -55,18 +67,17 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err := wr.validators(); err != nil {
 		return nil, err
 	}
-	if err := wr.ensureSchema(ctx); err != nil {
-		return nil, err
-	}
-	if err := wr.insert(ctx, relations); err != nil {
-		return nil, wr.duplicate(err)
-	}
+	return wr, wr.ensureSchema(ctx)
+}
+
+// created answers a create that was done.
+func (wr *writing) created() (*Saved, parse.Change) {
 	resp := parse.NewMap(
-		parse.MapField{Key: parse.KeyObjectID, Value: id},
+		parse.MapField{Key: parse.KeyObjectID, Value: wr.ID},
 		parse.MapField{Key: parse.KeyCreatedAt, Value: wr.object.CreatedAt.String()})
 	wr.answer(resp, nil, wr.object)
-	saved := &Saved{Object: wr.object, Created: true, Response: resp}
-	return saved, wr.finish(ctx, saved, parse.Change{Class: wr.Class.Name, Action: parse.Created, After: wr.object})
+	return &Saved{Object: wr.object, Created: true, Response: resp},
+		parse.Change{Class: wr.Class.Name, Action: parse.Created, After: wr.object}
 }
 
 // begin finds the class of a write and asks for permission.
@@ -142,14 +153,14 @@ func (wr *writing) shape() error {
 	return nil
 }
 
-func (wr *writing) insert(ctx context.Context, relations []relationOp) error {
+func (wr *writing) insert(ctx context.Context) error {
 	insert := func(ctx context.Context, s *Service) error {
 		if err := s.store.Insert(ctx, wr.Class, []*parse.Object{wr.object}); err != nil {
 			return err
 		}
-		return s.relate(ctx, wr.ID, relations)
+		return s.relate(ctx, wr.ID, wr.relations)
 	}
-	if len(relations) == 0 {
+	if len(wr.relations) == 0 {
 		return insert(ctx, wr.s)
 	}
 	return wr.s.InTx(ctx, insert)

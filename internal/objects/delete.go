@@ -14,25 +14,14 @@ import (
 
 // Delete removes an object. What the caller may not write is not found: 101.
 func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id string) error {
-	c, err := s.class(p, class, schema.DeleteOp)
+	d, err := s.deletion(ctx, p, class)
 	if err != nil {
 		return err
 	}
-	if c == nil {
-		return parse.ErrNotFound()
-	}
-	rule, _ := s.rule(class)
-	if err := rule.Authorize(ctx, p, schema.DeleteOp); err != nil {
-		return err
-	}
-	plan, err := s.o.Gate.Authorize(p, c, schema.DeleteOp)
-	if err != nil {
-		return err
-	}
-	where := rule.Constrain(p, query.AllOf(query.ByID(id), plan.Constraint(true)))
+	where := d.where(query.ByID(id))
 	var gone *parse.Object
 	for range rereads {
-		if gone, err = s.remove(ctx, p, c, where); !errors.Is(err, errChanged) {
+		if gone, err = s.remove(ctx, p, d.class, where); !errors.Is(err, errChanged) {
 			break
 		}
 	}
@@ -43,13 +32,55 @@ func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id str
 		return err
 	}
 	s.committed(ctx, parse.Change{Class: class, Action: parse.Deleted, Before: gone})
+	return d.finish(ctx, gone)
+}
+
+// deletion is what a caller may delete of one class.
+type deletion struct {
+	s     *Service
+	p     *access.Principal
+	class *schema.Class
+	rule  ClassRule
+	plan  *access.Plan
+}
+
+func (s *Service) deletion(ctx context.Context, p *access.Principal, class string) (*deletion, error) {
+	c, err := s.class(p, class, schema.DeleteOp)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, parse.ErrNotFound()
+	}
+	rule, _ := s.rule(class)
+	if err := rule.Authorize(ctx, p, schema.DeleteOp); err != nil {
+		return nil, err
+	}
+	plan, err := s.o.Gate.Authorize(p, c, schema.DeleteOp)
+	if err != nil {
+		return nil, err
+	}
+	return &deletion{s: s, p: p, class: c, rule: rule, plan: plan}, nil
+}
+
+func (d *deletion) where(ids query.Node) query.Node {
+	return d.rule.Constrain(d.p, query.AllOf(ids, d.plan.Constraint(true)))
+}
+
+// finish runs what comes after the commit of a delete.
+func (d *deletion) finish(ctx context.Context, gone *parse.Object) error {
+	s, class := d.s, d.class.Name
+	_, ruled := s.rules[class]
+	if !ruled && !s.app.HasAfterDelete(class) {
+		return nil
+	}
 	after := func(ctx context.Context, s *Service) error {
-		if err := rule.AfterDelete(ctx, p, gone); err != nil {
+		if err := d.rule.AfterDelete(ctx, d.p, gone); err != nil {
 			return err
 		}
 		if s.app.HasAfterDelete(class) {
-			if err := s.app.RunAfterDelete(ctx, s.deleteRequest(p, gone)); err != nil {
-				s.o.Log.Error("afterDelete failed", "class", class, "objectId", id, "error", err)
+			if err := s.app.RunAfterDelete(ctx, s.deleteRequest(d.p, gone)); err != nil {
+				s.o.Log.Error("afterDelete failed", "class", class, "objectId", gone.ID, "error", err)
 			}
 		}
 		return nil

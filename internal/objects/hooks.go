@@ -17,18 +17,19 @@ func (wr *writing) saveRequest(s *Service, o *parse.Object) *cloudcode.SaveReque
 }
 
 // runHooks runs the hooks before the save, lets rule and owner look at what
-// they set, and returns the relations that they changed.
-func (wr *writing) runHooks(ctx context.Context) ([]relationOp, error) {
+// they set, and sets apart the relations that they changed.
+func (wr *writing) runHooks(ctx context.Context) error {
 	if err := wr.beforeSave(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
-		return nil, err
+		return err
 	}
 	if err := wr.ownAfterHooks(); err != nil {
-		return nil, err
+		return err
 	}
-	return wr.splitRelations(), nil
+	wr.splitRelations()
+	return nil
 }
 
 // beforeSave runs the hooks on wr.object and takes over what they changed.
@@ -78,11 +79,9 @@ func (wr *writing) beforeSave(ctx context.Context) error {
 	return wr.checkFields(visible)
 }
 
-// finish publishes a write that was done, runs what comes after the commit and
-// completes the answer.
-func (wr *writing) finish(ctx context.Context, saved *Saved, ch parse.Change) error {
+// finish runs what comes after the commit of a write and completes the answer.
+func (wr *writing) finish(ctx context.Context, saved *Saved) error {
 	s := wr.s
-	s.committed(ctx, ch)
 	if s.tx != nil {
 		if _, own := s.rules[wr.Class.Name]; own || s.app.HasAfterSave(wr.Class.Name) {
 			s.tx.after = append(s.tx.after, func(ctx context.Context) {

@@ -73,6 +73,27 @@ func (m *memory) Find(_ context.Context, f *storage.Find) ([]*parse.Object, erro
 	return out, nil
 }
 
+// InsertEach counts as one statement: that is what it is for.
+func (m *memory) InsertEach(ctx context.Context, c *schema.Class, list []*parse.Object) []error {
+	before := m.statements
+	errs := make([]error, len(list))
+	for i := range list {
+		errs[i] = m.Insert(ctx, c, list[i:i+1])
+	}
+	m.statements = before + 1
+	return errs
+}
+
+func (m *memory) UpdateEach(ctx context.Context, updates []*storage.Update) []storage.Updated {
+	before := m.statements
+	out := make([]storage.Updated, len(updates))
+	for i, u := range updates {
+		out[i].Before, out[i].After, out[i].Err = m.Update(ctx, u)
+	}
+	m.statements = before + 1
+	return out
+}
+
 func (m *memory) Count(_ context.Context, c *schema.Class, where query.Node) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -100,16 +100,16 @@ func (s *Service) apply(ctx context.Context, plan planner) (*schema.Snapshot, er
 	return nil, errSchemaFirst
 }
 
-// committed publishes a change, now or with the transaction.
-func (s *Service) committed(ctx context.Context, ch parse.Change) {
-	if !s.o.Publisher.Wants(ch.Class) {
+// committed publishes changes of one class, now or with the transaction.
+func (s *Service) committed(ctx context.Context, changes ...parse.Change) {
+	if len(changes) == 0 || !s.o.Publisher.Wants(changes[0].Class) {
 		return
 	}
 	if s.tx != nil {
-		s.tx.changes = append(s.tx.changes, ch)
+		s.tx.changes = append(s.tx.changes, changes...)
 		return
 	}
-	s.o.Publisher.Publish(ctx, []parse.Change{ch})
+	s.o.Publisher.Publish(ctx, changes)
 }
 
 func (s *Service) publish(ctx context.Context, changes []parse.Change) {

@@ -36,6 +36,23 @@ func errContended() error {
 }
 
 func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
+	wr, err := s.prepareUpdate(ctx, p, w, nil)
+	if err != nil {
+		return nil, err
+	}
+	before, after, err := wr.store(ctx)
+	if err != nil {
+		return nil, wr.notUpdated(err)
+	}
+	saved, change := wr.updated(before, after)
+	s.committed(ctx, change)
+	return saved, wr.finish(ctx, saved)
+}
+
+// prepareUpdate takes an update through all the steps before the store's.
+// known are objects by id that the caller may write, read a moment ago; nil:
+// what has to be read is read.
+func (s *Service) prepareUpdate(ctx context.Context, p *access.Principal, w *Write, known map[string]*parse.Object) (*writing, error) {
 	wr, err := s.begin(ctx, p, w, schema.Update)
 	if err != nil {
 		return nil, err
@@ -44,15 +61,14 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err := wr.read(w.Body); err != nil {
 		return nil, err
 	}
-	where := wr.where()
-	_, ruled := s.rules[wr.Class.Name]
+	wr.target = wr.where()
 	hooked := s.app.HasBeforeSave(wr.Class.Name)
-	read := ruled || hooked || wr.touchesOwner() || wr.needsResult()
+	read := s.readsFirst(wr.Class.Name) || wr.touchesOwner() || wr.needsResult()
 	if read {
-		if err := wr.readBefore(ctx, where); err != nil {
+		if err := wr.readBefore(ctx, known); err != nil {
 			return nil, err
 		}
-		where = unchanged(where, wr.Before)
+		wr.target = unchanged(wr.target, wr.Before)
 	}
 	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
 		return nil, err
@@ -60,18 +76,16 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err := wr.own(); err != nil {
 		return nil, err
 	}
-	relations := wr.splitRelations()
+	wr.splitRelations()
 	if read {
 		if err := wr.result(); err != nil {
 			return nil, err
 		}
 	}
 	if hooked {
-		more, err := wr.runHooks(ctx)
-		if err != nil {
+		if err := wr.runHooks(ctx); err != nil {
 			return nil, err
 		}
-		relations = append(relations, more...)
 	}
 	if err := wr.required(); err != nil {
 		return nil, err
@@ -79,25 +93,35 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err := wr.validators(); err != nil {
 		return nil, err
 	}
-	if err := wr.ensureSchema(ctx); err != nil {
-		return nil, err
-	}
-	before, after, err := wr.store(ctx, where, relations)
+	return wr, wr.ensureSchema(ctx)
+}
+
+// readsFirst reports whether each update of a class reads its object before.
+func (s *Service) readsFirst(class string) bool {
+	_, ruled := s.rules[class]
+	return ruled || s.app.HasBeforeSave(class)
+}
+
+// notUpdated turns the store's refusal into what the client reads.
+func (wr *writing) notUpdated(err error) error {
 	switch {
-	case errors.Is(err, storage.ErrNotFound) && read:
-		return nil, errChanged
+	case errors.Is(err, storage.ErrNotFound) && wr.Before != nil:
+		return errChanged
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, parse.ErrNotFound()
-	case err != nil:
-		return nil, wr.duplicate(err)
+		return parse.ErrNotFound()
 	}
+	return wr.duplicate(err)
+}
+
+// updated answers an update that was done.
+func (wr *writing) updated(before, after *parse.Object) (*Saved, parse.Change) {
 	if wr.Before == nil {
 		wr.Before = before
 	}
 	resp := parse.NewMap(parse.MapField{Key: parse.KeyUpdatedAt, Value: after.UpdatedAt.String()})
 	wr.answer(resp, before, after)
-	saved := &Saved{Object: after, Response: resp}
-	return saved, wr.finish(ctx, saved, parse.Change{Class: wr.Class.Name, Action: parse.Updated, Before: before, After: after})
+	return &Saved{Object: after, Response: resp},
+		parse.Change{Class: wr.Class.Name, Action: parse.Updated, Before: before, After: after}
 }
 
 // where finds the object if the caller may write it.
@@ -135,8 +159,13 @@ func unchanged(where query.Node, o *parse.Object) query.Node {
 // maxCompared is the longest string that unchanged compares.
 const maxCompared = 256
 
-func (wr *writing) readBefore(ctx context.Context, where query.Node) error {
-	list, err := wr.s.store.Find(ctx, &storage.Find{Class: wr.Class, Where: where, Limit: 1})
+func (wr *writing) readBefore(ctx context.Context, known map[string]*parse.Object) error {
+	// The right to add fields may narrow what the caller reaches.
+	if o := known[wr.ID]; o != nil && wr.addPlan == nil {
+		wr.Before = o.Clone() // the hooks get it, and may get it twice
+		return nil
+	}
+	list, err := wr.s.store.Find(ctx, &storage.Find{Class: wr.Class, Where: wr.target, Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -170,18 +199,23 @@ func (wr *writing) at() parse.Date {
 	return now
 }
 
-func (wr *writing) store(ctx context.Context, where query.Node, relations []relationOp) (before, after *parse.Object, err error) {
-	u := &storage.Update{
-		Class: wr.Class, Where: where, Ops: wr.Body, ACL: wr.ACL, SetACL: wr.SetACL, UpdatedAt: wr.at(),
+// command is the update as the store carries it out.
+func (wr *writing) command() *storage.Update {
+	return &storage.Update{
+		Class: wr.Class, Where: wr.target, Ops: wr.Body, ACL: wr.ACL, SetACL: wr.SetACL, UpdatedAt: wr.at(),
 	}
+}
+
+func (wr *writing) store(ctx context.Context) (before, after *parse.Object, err error) {
+	u := wr.command()
 	update := func(ctx context.Context, s *Service) error {
 		var err error
 		if before, after, err = s.store.Update(ctx, u); err != nil {
 			return err
 		}
-		return s.relate(ctx, wr.ID, relations)
+		return s.relate(ctx, wr.ID, wr.relations)
 	}
-	if len(relations) == 0 {
+	if len(wr.relations) == 0 {
 		err = update(ctx, wr.s)
 	} else {
 		err = wr.s.InTx(ctx, update)

@@ -9,6 +9,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
 
@@ -32,6 +33,10 @@ type writing struct {
 	object *parse.Object
 	// createdAt, updatedAt are set by the maintenance key alone.
 	createdAt, updatedAt parse.Date
+	// relations are the changes of relations beside the write itself.
+	relations []relationOp
+	// target finds the object to update as the caller may and as it was read.
+	target query.Node
 }
 
 // read takes the body of a write apart.
@@ -136,8 +141,7 @@ type relationOp struct {
 }
 
 // splitRelations takes the relation operations out of the body.
-func (wr *writing) splitRelations() []relationOp {
-	var out []relationOp
+func (wr *writing) splitRelations() {
 	var add func(key string, op parse.Value)
 	add = func(key string, op parse.Value) {
 		r := relationOp{join: storage.Join{Class: wr.Class.Name, Key: key}}
@@ -157,7 +161,7 @@ func (wr *writing) splitRelations() []relationOp {
 			r.ids = append(r.ids, m.ObjectID)
 		}
 		if len(r.ids) > 0 {
-			out = append(out, r)
+			wr.relations = append(wr.relations, r)
 		}
 	}
 	for _, k := range keys(wr.Body) {
@@ -169,7 +173,6 @@ func (wr *writing) splitRelations() []relationOp {
 			wr.Body.Delete(k)
 		}
 	}
-	return out
 }
 
 func (s *Service) relate(ctx context.Context, owner string, ops []relationOp) error {

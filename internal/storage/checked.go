@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -32,6 +33,7 @@ type checkedTx struct{ *checked }
 
 var (
 	_ Unwrapper  = (*checked)(nil)
+	_ Bulk       = (*checked)(nil)
 	_ Transactor = (*checkedTx)(nil)
 )
 
@@ -167,6 +169,45 @@ func (c *checked) Insert(ctx context.Context, class *schema.Class, objects []*pa
 		}
 	}
 	return allowed(err, false, true)
+}
+
+// InsertEach implements [Bulk].
+func (c *checked) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
+	if err := wellFormed(class, objects...); err != nil {
+		return slices.Repeat([]error{err}, len(objects))
+	}
+	was := make([]string, len(objects))
+	for i, o := range objects {
+		was[i] = fingerprint(o)
+	}
+	errs := InsertEach(ctx, c.store, class, objects)
+	if errs != nil && len(errs) != len(objects) {
+		return slices.Repeat([]error{broken("InsertEach returned %d errors for %d objects", len(errs), len(objects))}, len(objects))
+	}
+	for i, o := range objects {
+		switch {
+		case fingerprint(o) != was[i]:
+			return slices.Repeat([]error{broken("InsertEach changed object %s", o.ID)}, len(objects))
+		case errs != nil:
+			errs[i] = allowed(errs[i], false, true)
+		}
+	}
+	return errs
+}
+
+// UpdateEach implements [Bulk].
+func (c *checked) UpdateEach(ctx context.Context, updates []*Update) []Updated {
+	out := UpdateEach(ctx, c.store, updates)
+	for i := range out {
+		r := &out[i]
+		switch {
+		case r.Err != nil:
+			r.Err = allowed(r.Err, true, true)
+		case r.Before == nil || r.After == nil || r.Before == r.After || r.After.UpdatedAt != updates[i].UpdatedAt:
+			r.Err = broken("UpdateEach: before and after of update %d are wrong", i)
+		}
+	}
+	return out
 }
 
 // Update implements [Store].

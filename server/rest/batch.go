@@ -169,31 +169,21 @@ func (h *Handler) localPath(path string) (string, bool) {
 // runAll runs the items concurrently, as the protocol says; their order is
 // that of the answer only.
 func runAll(ctx context.Context, items []item) {
-	if len(items) == 1 {
-		items[0].run(ctx)
+	tasks := grouped(items)
+	if len(tasks) == 1 {
+		tasks[0].run(ctx)
 		return
 	}
 	var wg sync.WaitGroup
-	workers := min(batchWorkers, len(items))
+	workers := min(batchWorkers, len(tasks))
 	for w := range workers {
 		wg.Go(func() {
-			for i := w; i < len(items); i += workers {
-				items[i].run(ctx)
+			for i := w; i < len(tasks); i += workers {
+				tasks[i].run(ctx)
 			}
 		})
 	}
 	wg.Wait()
-}
-
-// run executes one item. A panic is caught here, because it is in a goroutine of its own.
-func (it *item) run(ctx context.Context) {
-	defer func() {
-		if v := recover(); v != nil {
-			it.call.h.o.Log.ErrorContext(ctx, "panic in a batch item", "route", it.route.pattern, "panic", v)
-			it.err = errInternal
-		}
-	}()
-	it.reply, it.err = it.route.do(ctx, &it.call)
 }
 
 // errRollback carries an item's error out of the transaction.
@@ -207,11 +197,14 @@ func (e *errRollback) Unwrap() error { return e.err }
 func (c *call) runInTx(ctx context.Context, items []item) error {
 	err := c.objs.InTx(ctx, func(ctx context.Context, tx *objects.Service) error {
 		for i := range items {
-			it := &items[i]
-			it.call.objs, it.call.inTx = tx, true
-			it.run(ctx)
-			if it.err != nil {
-				return &errRollback{it.err}
+			items[i].call.objs, items[i].call.inTx = tx, true
+		}
+		for _, t := range consecutive(items) {
+			t.run(ctx)
+			for _, it := range t.items {
+				if it.err != nil {
+					return &errRollback{it.err}
+				}
 			}
 		}
 		return nil

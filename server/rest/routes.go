@@ -14,6 +14,8 @@ type route struct {
 	// object: the route does nothing but read or write objects through
 	// call.objs, so that it can be part of a transaction.
 	object bool
+	// bulk is what many calls of the route in one batch come to.
+	bulk bulkKind
 	// once: the route regards request ids.
 	once bool
 }
@@ -42,11 +44,15 @@ func routeTable() []route {
 		object("PUT", prefix+"/:objectId", fixedID(name, update))
 		object("DELETE", prefix+"/:objectId", fixedID(name, remove))
 	}
+	bulk := func(kind bulkKind) { table[len(table)-1].bulk = kind }
 	object("GET", "/classes/:className", find)
 	object("POST", "/classes/:className", create)
+	bulk(bulkCreate)
 	object("GET", "/classes/:className/:objectId", get)
 	object("PUT", "/classes/:className/:objectId", update)
+	bulk(bulkUpdate)
 	object("DELETE", "/classes/:className/:objectId", remove)
+	bulk(bulkDelete)
 
 	add("GET", "/users/me", me)
 	class("/users", "_User")

@@ -271,3 +271,25 @@ func benchDoc(ctx context.Context, b *testing.B, db *sql.DB) {
 		}
 	}
 }
+
+// BenchmarkInsertMany is what a batch of creates comes to.
+func BenchmarkInsertMany(b *testing.B) {
+	for _, n := range []int{50, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			db, c := benchStore(b, 1000)
+			next := 1000
+			for b.Loop() {
+				list := make([]*parse.Object, n)
+				for i := range list {
+					list[i] = benchObject(c, next)
+					list[i].ID = parse.NewObjectID(10)
+					next++
+				}
+				if err := db.Insert(b.Context(), c, list); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/object")
+		})
+	}
+}

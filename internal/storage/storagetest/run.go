@@ -32,6 +32,7 @@ const (
 	Permissions  Category = "Permissions"
 	Duplicates   Category = "Duplicates"
 	Deletes      Category = "Deletes"
+	Bulk         Category = "Bulk"
 	Relations    Category = "Relations"
 	Schema       Category = "Schema"
 	Transactions Category = "Transactions"
@@ -54,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Categor
 		{Permissions, testPermissions},
 		{Duplicates, testDuplicates},
 		{Deletes, testDeletes},
+		{Bulk, testBulk},
 		{Relations, testRelations},
 		{Schema, testSchema},
 		{Transactions, testTransactions},
