@@ -25,6 +25,7 @@ const (
 	OperationForbidden          Code = 119
 	InvalidNestedKey            Code = 121
 	InvalidACL                  Code = 123
+	Timeout                     Code = 124
 	InvalidEmailAddress         Code = 125
 	FileSaveError               Code = 130
 	MissingRequiredField        Code = 135

@@ -199,4 +199,8 @@ type Query struct {
 	IncludeAll  bool
 	// Redirect is redirectClassNameForKey.
 	Redirect string
+	// Advice is nil for nearly all queries.
+	Advice *Advice
+	// Explain, if set, asks for the plan of the query in place of its results.
+	Explain Verbosity
 }

@@ -85,9 +85,9 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 		case "redirectClassNameForKey":
 			q.Redirect, err = text(key, v)
 		case "explain":
-			err = explain(v, sc)
+			q.Explain, err = explainParam(v, sc)
 		case "hint", "comment", "readPreference", "includeReadPreference", "subqueryReadPreference":
-			// Advice to a database; it changes no result.
+			err = q.adviceParam(key, v)
 		default:
 			err = parse.Errorf(parse.InvalidQuery, "Invalid parameter for query: %s", key)
 		}
@@ -233,16 +233,6 @@ func list(key string, v parse.Value) ([]string, error) {
 		out = append(out, split(s)...)
 	}
 	return out, nil
-}
-
-func explain(v parse.Value, sc Scope) error {
-	switch {
-	case !flag(v):
-		return nil
-	case !sc.trusted():
-		return parse.Errorf(parse.InvalidQuery, "Using the explain query parameter requires the master key")
-	}
-	return unsupported("explain")
 }
 
 // parents returns what dotted keys imply: "a.b" includes a.

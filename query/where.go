@@ -42,7 +42,11 @@ func (l Limits) withDefaults() Limits {
 
 // Scope says who asks: internal fields are open to the master and the
 // maintenance key alone.
-type Scope struct{ Master, Maintenance bool }
+type Scope struct {
+	Master, Maintenance bool
+	// Explain: whoever asks may ask for plans; the master key always may.
+	Explain bool
+}
 
 func (s Scope) trusted() bool { return s.Master || s.Maintenance }
 

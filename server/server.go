@@ -235,6 +235,11 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, Sanitize: cfg.EnableSanitizedErrorResponse,
 		ClientIP: clientIP, State: func() string { return *s.state.Load() }, Limits: limits, Complexity: complexity, Log: s.log,
 	}
+	use, err := cfg.DatabaseUse()
+	if err != nil {
+		return err
+	}
+	o.PublicExplain = use.AllowPublicExplain
 	o.LockSchemas = file != nil && file.LockSchemas
 	for into, list := range map[*rest.IPList][]string{
 		&o.MasterIPs: cfg.MasterKeyIPs, &o.ReadOnlyIPs: cfg.ReadOnlyMasterKeyIPs, &o.MaintenanceIPs: cfg.MaintenanceKeyIPs,

@@ -75,13 +75,19 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (storag
 	if err != nil {
 		return nil, err
 	}
+	use, err := cfg.DatabaseUse()
+	if err != nil {
+		return nil, err
+	}
 	if db.Kind == config.MongoDB {
-		return mongo.Open(ctx, mongo.Options{URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, Log: log})
+		return mongo.Open(ctx, mongo.Options{
+			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, MaxTime: use.MaxTime, Log: log,
+		})
 	}
 	if db.Location != "" {
 		if err := os.MkdirAll(filepath.Dir(db.Location), 0o700); err != nil {
 			return nil, err
 		}
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: db.Location, Durability: cfg.Durability, Log: log})
+	return sqlite.Open(ctx, sqlite.Options{Path: db.Location, Durability: cfg.Durability, MaxTime: use.MaxTime, Log: log})
 }

@@ -46,7 +46,13 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	case s.o.MaxLimit > 0 && (r.q.Limit > s.o.MaxLimit || r.q.Limit < 0) && !p.Bypass():
 		r.q.Limit = s.o.MaxLimit
 	}
-	if r.q.Limit != 0 {
+	switch {
+	case r.q.Limit == 0:
+	case r.q.Explain != "":
+		if found.Plan, err = r.explain(ctx); err != nil {
+			return nil, err
+		}
+	default:
 		if found.Objects, err = r.run(ctx); err != nil {
 			return nil, err
 		}
@@ -122,7 +128,7 @@ func (r *reading) prepare(ctx context.Context) error {
 			r.q = *req.Query
 		}
 	}
-	where, err := r.s.resolve(ctx, r.p, r.class, r.q.Where)
+	where, err := r.s.resolve(ctx, r.p, r.class, r.q.Where, r.q.Advice.ForSubqueries())
 	if err != nil {
 		return err
 	}
@@ -133,12 +139,7 @@ func (r *reading) prepare(ctx context.Context) error {
 // run fetches the objects and makes them ready to leave.
 func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	inc := r.includes()
-	list, err := r.s.store.Find(ctx, &storage.Find{
-		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
-		AnyOrder: r.included,
-		// The classes of the server have rules and hooks that look at every field.
-		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
-	})
+	list, err := r.s.store.Find(ctx, r.storageFind(inc))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 		list[i] = o
 	}
 	if inc != nil {
-		if err := r.s.include(ctx, r.p, list, inc); err != nil {
+		if err := r.s.include(ctx, r.p, list, inc, r.q.Advice.ForIncludes()); err != nil {
 			return nil, err
 		}
 	}
@@ -176,6 +177,25 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	return list, nil
 }
 
+// storageFind is the find as a store is asked it.
+func (r *reading) storageFind(inc *includeNode) *storage.Find {
+	return &storage.Find{
+		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
+		AnyOrder: r.included, Advice: r.q.Advice,
+		// The classes of the server have rules and hooks that look at every field.
+		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
+	}
+}
+
+// explain asks the store how it would run the query.
+func (r *reading) explain(ctx context.Context) (*parse.Map, error) {
+	x := storage.AsExplainer(r.s.store)
+	if x == nil {
+		return nil, parse.Errorf(parse.InvalidQuery, "explain is not available on this database")
+	}
+	return x.Explain(ctx, r.storageFind(r.includes()), r.q.Explain)
+}
+
 func (r *reading) count(ctx context.Context) (int64, error) {
 	if err := r.rule.Authorize(ctx, r.p, schema.Count); err != nil {
 		return 0, err
@@ -184,7 +204,7 @@ func (r *reading) count(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return r.s.store.Count(ctx, r.class, query.AllOf(r.where, plan.PointerConstraint()))
+	return r.s.store.Count(ctx, r.class, query.AllOf(r.where, plan.PointerConstraint()), r.q.Advice)
 }
 
 // order is that of the query or, if it has none, by distance; it leaves out

@@ -21,7 +21,7 @@ func (s *Service) Get(ctx context.Context, p *access.Principal, class, id string
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Get}
 	if q != nil {
-		r.q = query.Query{Keys: q.Keys, ExcludeKeys: q.ExcludeKeys, Include: q.Include, IncludeAll: q.IncludeAll}
+		r.q = query.Query{Keys: q.Keys, ExcludeKeys: q.ExcludeKeys, Include: q.Include, IncludeAll: q.IncludeAll, Advice: q.Advice}
 	}
 	r.q.Where, r.q.Limit = query.ByID(id), 1
 	if err := r.prepare(ctx); err != nil {

@@ -113,7 +113,7 @@ const maxRepeats = 64 << 20
 // include replaces pointers by their objects, level by level, with one query
 // for each class of a level. Each class is read with the caller's rights; a
 // pointer to what is missing or may not be seen goes away.
-func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode) error {
+func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode, advice *query.Advice) error {
 	now := []level{{node: top, objects: list}}
 	var size repeats
 	for len(now) > 0 {
@@ -134,7 +134,7 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 		}
 		got := make(map[parse.Pointer]*parse.Object)
 		for _, class := range slices.Sorted(maps.Keys(want)) {
-			if err := s.fetch(ctx, p, class, slices.Sorted(maps.Keys(want[class])), got); err != nil {
+			if err := s.fetch(ctx, p, class, slices.Sorted(maps.Keys(want[class])), advice, got); err != nil {
 				return err
 			}
 		}
@@ -230,13 +230,13 @@ func collect(v parse.Value, n *includeNode, want map[string]map[string]bool) {
 }
 
 // fetch reads the objects of one class that a level needs.
-func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, ids []string, got map[parse.Pointer]*parse.Object) error {
+func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, ids []string, advice *query.Advice, got map[parse.Pointer]*parse.Object) error {
 	c, err := s.class(p, class, schema.Get)
 	if err != nil || c == nil {
 		return err
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Get, included: true}
-	r.q.Where, r.q.Limit = idsIn(ids, false), query.NoLimit
+	r.q.Where, r.q.Limit, r.q.Advice = idsIn(ids, false), query.NoLimit, advice
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}

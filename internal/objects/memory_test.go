@@ -94,7 +94,7 @@ func (m *memory) UpdateEach(ctx context.Context, updates []*storage.Update) []st
 	return out
 }
 
-func (m *memory) Count(_ context.Context, c *schema.Class, where query.Node) (int64, error) {
+func (m *memory) Count(_ context.Context, c *schema.Class, where query.Node, _ *query.Advice) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.statements++

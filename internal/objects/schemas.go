@@ -51,7 +51,7 @@ func (s *Service) DropClass(ctx context.Context, name string) error {
 		if err != nil || len(steps) == 0 {
 			return nil, err
 		}
-		n, err := s.store.Count(ctx, have.Class(name), nil)
+		n, err := s.store.Count(ctx, have.Class(name), nil, nil)
 		if err != nil {
 			return nil, err
 		}

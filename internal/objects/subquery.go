@@ -12,7 +12,7 @@ import (
 
 // resolve replaces the constraints of a query that need other objects, and
 // puts pointers where strings stand for them.
-func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Class, where query.Node) (query.Node, error) {
+func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Class, where query.Node, advice *query.Advice) (query.Node, error) {
 	if where == nil {
 		return nil, nil
 	}
@@ -23,7 +23,7 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 	return query.Rewrite(where, func(n query.Node) (query.Node, error) {
 		switch n := n.(type) {
 		case *query.SubQuery:
-			m, err := s.subQuery(ctx, p, n)
+			m, err := s.subQuery(ctx, p, n, advice)
 			if err != nil {
 				return nil, err
 			}
@@ -32,7 +32,7 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 			}
 			return m, nil
 		case *query.RelatedTo:
-			return s.relatedTo(ctx, p, n)
+			return s.relatedTo(ctx, p, n, advice)
 		case *query.Compare:
 			if f := c.Field(string(n.Path)); n.Relative && f != nil && f.Type != schema.Date {
 				return nil, parse.Errorf(parse.InvalidJSON, "$relativeTime can only be used with Date field")
@@ -68,12 +68,12 @@ func isRelation(c *schema.Class, path query.Path) bool {
 }
 
 // subQuery runs the inner query as the same caller and lists what it found.
-func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.SubQuery) (*query.Member, error) {
+func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.SubQuery, advice *query.Advice) (*query.Member, error) {
 	m := &query.Member{Path: n.Path, Op: query.In, Values: []parse.Value{}}
 	if n.Negate {
 		m.Op = query.Nin
 	}
-	q := &query.Query{Where: n.Where, Limit: query.NoLimit, Redirect: n.Redirect, Keys: []string{}}
+	q := &query.Query{Where: n.Where, Limit: query.NoLimit, Redirect: n.Redirect, Keys: []string{}, Advice: advice}
 	if n.Key != "" {
 		q.Keys = []string{string(n.Key)}
 	}
@@ -117,7 +117,7 @@ func (s *Service) all(ctx context.Context, p *access.Principal, class string, q 
 }
 
 // relatedTo lists the members of a relation of an object that the caller may read.
-func (s *Service) relatedTo(ctx context.Context, p *access.Principal, n *query.RelatedTo) (query.Node, error) {
+func (s *Service) relatedTo(ctx context.Context, p *access.Principal, n *query.RelatedTo, advice *query.Advice) (query.Node, error) {
 	c, err := s.class(p, n.Object.ClassName, schema.Get)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (s *Service) relatedTo(ctx context.Context, p *access.Principal, n *query.R
 		if plan.ProtectsField(n.Key) {
 			return nil, parse.Denyf(parse.OperationForbidden, "This user is not allowed to query %s on class %s", n.Key, c.Name)
 		}
-		_, err = s.Get(ctx, p, c.Name, n.Object.ObjectID, &query.Query{Keys: []string{}})
+		_, err = s.Get(ctx, p, c.Name, n.Object.ObjectID, &query.Query{Keys: []string{}, Advice: advice})
 		if parse.CodeOf(err) == parse.ObjectNotFound {
 			return query.Never{}, nil
 		}

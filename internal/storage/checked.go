@@ -142,11 +142,11 @@ func (c *checked) Find(ctx context.Context, f *Find) ([]*parse.Object, error) {
 }
 
 // Count implements [Store].
-func (c *checked) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {
+func (c *checked) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (int64, error) {
 	if err := storable(where); err != nil {
 		return 0, err
 	}
-	n, err := c.store.Count(ctx, class, where)
+	n, err := c.store.Count(ctx, class, where, advice)
 	if err == nil && n < 0 {
 		err = broken("Count returned %d", n)
 	}

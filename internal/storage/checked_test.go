@@ -33,7 +33,9 @@ func (faulty) Delete(context.Context, *schema.Class, query.Node) ([]*parse.Objec
 	return nil, storage.ErrNotFound
 }
 
-func (faulty) Count(context.Context, *schema.Class, query.Node) (int64, error) { return -1, nil }
+func (faulty) Count(context.Context, *schema.Class, query.Node, *query.Advice) (int64, error) {
+	return -1, nil
+}
 
 func TestChecked(t *testing.T) {
 	c := storagetest.NewClass("Thing")
@@ -61,7 +63,7 @@ func TestChecked(t *testing.T) {
 			return err
 		}},
 		{"negative count", func(s storage.Store) error {
-			_, err := s.Count(t.Context(), c, nil)
+			_, err := s.Count(t.Context(), c, nil, nil)
 			return err
 		}},
 	} {

@@ -42,6 +42,9 @@ type Find struct {
 	// AnyOrder: without an Order, the objects may come in any order, which
 	// spares a database the sorting. Not with Skip, nor with a Limit.
 	AnyOrder bool
+	// Advice, if not nil, is for databases that can follow it; a hint that
+	// cannot be followed is the client's mistake, 102.
+	Advice *query.Advice
 	// Lazy allows an adapter to leave fields undecoded (see parse.Map.Lazy):
 	// each object is then for one goroutine, until its Fields are loaded.
 	Lazy bool
@@ -71,7 +74,7 @@ type Store interface {
 	// Find returns objects in order; internal fields are included.
 	Find(ctx context.Context, f *Find) ([]*parse.Object, error)
 	// Count returns how many objects match; never an estimate.
-	Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error)
+	Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (int64, error)
 	// Insert stores new objects of one class, all or none.
 	Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error
 	// Update changes one object atomically and returns it as it was and as it
@@ -120,16 +123,32 @@ type Unwrapper interface{ Unwrap() Store }
 
 // AsTransactor returns the transactional side of a store or of one that it
 // decorates, or nil if the database has no transactions.
-func AsTransactor(s Store) Transactor {
+func AsTransactor(s Store) Transactor { return as[Transactor](s) }
+
+// Explainer is a Store that can tell how it would run a query. Ask with
+// AsExplainer.
+type Explainer interface {
+	// Explain returns the plan of f as a JSON document, in the words of the
+	// database. It runs the query if v asks for more than the plan.
+	Explain(ctx context.Context, f *Find, v query.Verbosity) (*parse.Map, error)
+}
+
+// AsExplainer returns the Explainer of a store or of one that it decorates,
+// or nil.
+func AsExplainer(s Store) Explainer { return as[Explainer](s) }
+
+// as looks for an optional interface in a store and in those it decorates.
+func as[T any](s Store) T {
 	for s != nil {
-		if t, ok := s.(Transactor); ok {
+		if t, ok := s.(T); ok {
 			return t
 		}
 		u, ok := s.(Unwrapper)
 		if !ok {
-			return nil
+			break
 		}
 		s = u.Unwrap()
 	}
-	return nil
+	var none T
+	return none
 }

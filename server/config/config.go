@@ -39,10 +39,11 @@ type Config struct {
 	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, or a list of proxy addresses whose X-Forwarded-For is believed."`
 	MaxUploadSize   string `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
 
-	DatabaseURI      string `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://… ; default a SQLite file in dataDir."`
-	CollectionPrefix string `opt:"collectionPrefix" env:"PARSE_SERVER_COLLECTION_PREFIX" help:"Prefix of collection names (MongoDB)."`
-	Durability       string `opt:"durability" env:"PARSE_SERVER_DURABILITY" help:"SQLite: full (an acknowledged write survives a power cut) or normal (it survives a crash of the process)."`
-	DataDir          string `opt:"dataDir" env:"PARSE_SERVER_DATA_DIR" help:"Folder of the embedded database and of generated secrets."`
+	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://… ; default a SQLite file in dataDir."`
+	CollectionPrefix string          `opt:"collectionPrefix" env:"PARSE_SERVER_COLLECTION_PREFIX" help:"Prefix of collection names (MongoDB)."`
+	DatabaseOptions  json.RawMessage `opt:"databaseOptions" env:"PARSE_SERVER_DATABASE_OPTIONS" help:"{\"maxTimeMS\":ms,\"allowPublicExplain\":false,…}: how the database is used."`
+	Durability       string          `opt:"durability" env:"PARSE_SERVER_DURABILITY" help:"SQLite: full (an acknowledged write survives a power cut) or normal (it survives a crash of the process)."`
+	DataDir          string          `opt:"dataDir" env:"PARSE_SERVER_DATA_DIR" help:"Folder of the embedded database and of generated secrets."`
 
 	Schema json.RawMessage `opt:"schema" env:"PARSE_SERVER_SCHEMA" help:"Path of a schema.json, or the definitions themselves."`
 	Cloud  string          `opt:"cloud" env:"PARSE_SERVER_CLOUD" help:"Name of a built-in cloud-code bundle: payment-gateway. A schema.json may name it, too."`
@@ -203,6 +204,9 @@ func (c *Config) Validate() error {
 		p.addf("%s", err)
 	}
 	if _, err := c.Idempotency(); err != nil {
+		p.addf("%s", err)
+	}
+	if _, err := c.DatabaseUse(); err != nil {
 		p.addf("%s", err)
 	}
 	for _, h := range c.AllowHeaders {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -222,5 +223,54 @@ func TestHelpListsEveryOption(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("help lacks %q", want)
 		}
+	}
+}
+
+func TestDatabaseOptions(t *testing.T) {
+	tests := map[string]struct {
+		json string
+		env  []string
+		want config.DatabaseUse
+		err  string
+	}{
+		"none":          {"", nil, config.DatabaseUse{}, ""},
+		"served":        {`{"maxTimeMS":250,"allowPublicExplain":true}`, nil, config.DatabaseUse{AllowPublicExplain: true, MaxTime: 250 * time.Millisecond}, ""},
+		"variable wins": {`{"maxTimeMS":250}`, []string{"PARSE_SERVER_DATABASE_MAX_TIME_MS=300"}, config.DatabaseUse{MaxTime: 300 * time.Millisecond}, ""},
+		"ignored":       {`{"maxPoolSize":5}`, nil, config.DatabaseUse{Ignored: []string{"maxPoolSize"}}, ""},
+		"unknown":       {`{"maxTime":5}`, nil, config.DatabaseUse{}, "unknown option databaseOptions.maxTime"},
+		"negative":      {`{"maxTimeMS":-1}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxTimeMS must be a number of milliseconds."},
+		"no boolean":    {`{"allowPublicExplain":1}`, nil, config.DatabaseUse{}, "The option databaseOptions.allowPublicExplain must be a boolean."},
+		"no object":     {`[]`, nil, config.DatabaseUse{}, "The option databaseOptions must be an object."},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var args []string
+			if tt.json != "" {
+				args = []string{"--databaseOptions", tt.json}
+				if tt.env != nil {
+					args = []string{"--config", write(t, "c.json", `{"databaseOptions":`+tt.json+`}`)}
+				}
+			}
+			c, err := config.Load(args, tt.env)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.DatabaseUse()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Error(d)
+			}
+			if (len(got.Ignored) > 0) != (len(c.Warnings) > 0) {
+				t.Errorf("warnings %q", c.Warnings)
+			}
+		})
 	}
 }

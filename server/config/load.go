@@ -48,7 +48,7 @@ func optionByName(name string) (option, bool) {
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
 var known = strings.Fields(`allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken analyticsAdapter auth
 	cacheAdapter cacheMaxSize cacheTTL cluster convertEmailToLowercase convertUsernameToLowercase customPages
-	databaseOptions directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
+	directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
 	emailVerifyTokenValidityDuration enableCollationCaseComparison enableExpressErrorHandler
 	enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema installation
@@ -85,6 +85,13 @@ func Load(args []string, environ []string) (Config, error) {
 			}
 		}
 	}
+	for name, opt := range databaseVariables {
+		if v := env[name]; v != "" {
+			if err := c.setDatabaseOption(opt, v); err != nil {
+				p.addf("environment variable %s: %s", name, err)
+			}
+		}
+	}
 	for _, name := range slices.Concat(known, refused) {
 		if env[variable(name)] != "" {
 			c.acceptKnown(name, &p)
@@ -100,6 +107,11 @@ func Load(args []string, environ []string) (Config, error) {
 		}
 		if err := c.setText(o, f.value); err != nil {
 			p.addf("flag --%s: %s", f.name, err)
+		}
+	}
+	if use, err := c.DatabaseUse(); err == nil {
+		for _, name := range use.Ignored {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("option databaseOptions.%s has no effect; what the driver of MongoDB reads can be part of databaseURI", name))
 		}
 	}
 	if err := c.Validate(); err != nil {

@@ -75,6 +75,8 @@ type Options struct {
 	// State is what /health reports: "ok", "starting", "error" ….
 	State  func() string
 	Limits query.Limits
+	// PublicExplain lets clients ask for the plans of their queries.
+	PublicExplain bool
 	// Complexity narrows what clients may ask; nil: nothing is narrowed.
 	Complexity *Complexity
 	// Rates limit how often requests may come; nil: without limits.

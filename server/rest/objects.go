@@ -149,7 +149,23 @@ func find(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	out := append(c.bufs.out[:0], `{"results":[`...)
+	out := append(c.bufs.out[:0], `{"results":`...)
+	if found.Plan != nil {
+		out = parse.AppendJSON(out, found.Plan)
+	} else {
+		out = appendResults(out, found)
+	}
+	if found.HasCount {
+		out = append(out, `,"count":`...)
+		out = strconv.AppendInt(out, found.Count, 10)
+	}
+	out = append(out, '}')
+	c.bufs.out = out
+	return reply{json: out}, nil
+}
+
+func appendResults(out []byte, found *objects.Found) []byte {
+	out = append(out, '[')
 	for i, o := range found.Objects {
 		if i > 0 {
 			out = append(out, ',')
@@ -166,19 +182,12 @@ func find(ctx context.Context, c *call) (reply, error) {
 			out = append(parse.AppendJSON(out, found.ClassName), '}')
 		}
 	}
-	out = append(out, ']')
-	if found.HasCount {
-		out = append(out, `,"count":`...)
-		out = strconv.AppendInt(out, found.Count, 10)
-	}
-	out = append(out, '}')
-	c.bufs.out = out
-	return reply{json: out}, nil
+	return append(out, ']')
 }
 
 func (c *call) scope() query.Scope {
 	k := c.principal.Kind
-	return query.Scope{Master: k == access.Master || k == access.ReadOnlyMaster, Maintenance: k == access.Maintenance}
+	return query.Scope{Master: k == access.Master || k == access.ReadOnlyMaster, Maintenance: k == access.Maintenance, Explain: c.h.o.PublicExplain}
 }
 
 // queryParams merges the body and the URL parameters, of which the latter win

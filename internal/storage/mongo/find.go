@@ -30,10 +30,15 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	if flt.never || f.Limit == 0 {
 		return nil, nil
 	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	opts := options.Find().SetBatchSize(batchSize)
+	if f.Advice != nil {
+		advise(opts, f.Class, f.Advice)
+	}
 	if sortedHere(f.Class, f.Order) {
 		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)
-		err := d.each(ctx, f.Class, flt, opts, func(o *parse.Object) bool {
+		err := d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
 			top.Add(o)
 			return true
 		})
@@ -42,25 +47,22 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 		}
 		return top.Page(), nil
 	}
-	if len(f.Order) > 0 {
-		opts.SetSort(sortDocument(f.Class, f.Order))
+	p := pageOf(f, flt)
+	if p.sort != nil {
+		opts.SetSort(p.sort)
 	}
-	skip, limit := f.Skip, f.Limit
-	if flt.matcher == nil {
-		// The database counts; nothing is left to skip here.
-		if skip > 0 {
-			opts.SetSkip(int64(skip))
-		}
-		if limit > 0 {
-			opts.SetLimit(int64(limit))
-		}
-		if p := projection(f.Class, f.Keys); p != nil {
-			opts.SetProjection(p)
-		}
-		skip = 0
+	if p.skip > 0 {
+		opts.SetSkip(int64(p.skip))
 	}
+	if p.limit > 0 {
+		opts.SetLimit(int64(p.limit))
+	}
+	if p.projection != nil {
+		opts.SetProjection(p.projection)
+	}
+	skip, limit := f.Skip-p.skip, f.Limit
 	var out []*parse.Object
-	err = d.each(ctx, f.Class, flt, opts, func(o *parse.Object) bool {
+	err = d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
 		if skip > 0 {
 			skip--
 			return true
@@ -74,9 +76,31 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	return out, nil
 }
 
+// page is what the database does beyond filtering.
+type page struct {
+	sort, projection []byte // nil: none
+	skip, limit      int    // 0: none
+}
+
+// pageOf leaves the page to the database where its filter is exact; otherwise
+// nothing may be skipped there.
+func pageOf(f *storage.Find, flt *filter) page {
+	var p page
+	if sortedHere(f.Class, f.Order) {
+		return p
+	}
+	if len(f.Order) > 0 {
+		p.sort = sortDocument(f.Class, f.Order)
+	}
+	if flt.matcher == nil {
+		p.skip, p.limit, p.projection = f.Skip, max(f.Limit, 0), projection(f.Class, f.Keys)
+	}
+	return p
+}
+
 // each calls fn with every object that matches until fn returns false.
-func (d *DB) each(ctx context.Context, class *schema.Class, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
-	cur, err := d.collection(class.Name).Find(ctx, flt.doc, opts)
+func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
+	cur, err := d.reading(ctx, class.Name, advice).Find(ctx, flt.doc, opts)
 	if err != nil {
 		return err
 	}
@@ -105,7 +129,7 @@ func closeCursor(ctx context.Context, cur *mongo.Cursor) error {
 }
 
 // Count implements storage.Store.
-func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {
+func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (int64, error) {
 	flt, err := newFilter(class, where)
 	if err != nil {
 		return 0, err
@@ -113,12 +137,27 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (
 	if flt.never {
 		return 0, nil
 	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	if flt.matcher == nil {
-		n, err := d.collection(class.Name).CountDocuments(ctx, flt.doc)
+		opts := options.Count()
+		if advice != nil {
+			if h := hintOf(class, advice); h != nil {
+				opts.SetHint(h)
+			}
+			if advice.Comment != "" {
+				opts.SetComment(advice.Comment)
+			}
+		}
+		n, err := d.reading(ctx, class.Name, advice).CountDocuments(ctx, flt.doc, opts)
 		return n, d.failure(ctx, "count", class.Name, err)
 	}
 	var n int64
-	err = d.each(ctx, class, flt, options.Find().SetBatchSize(batchSize), func(*parse.Object) bool {
+	opts := options.Find().SetBatchSize(batchSize)
+	if advice != nil {
+		advise(opts, class, advice)
+	}
+	err = d.each(ctx, class, advice, flt, opts, func(*parse.Object) bool {
 		n++
 		return true
 	})

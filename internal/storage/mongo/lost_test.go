@@ -107,7 +107,7 @@ func TestLostServer(t *testing.T) {
 	r := storage.Join{Class: "Game", Key: "fans"}
 	for name, op := range map[string]func() error{
 		"find":   func() error { _, err := s.Find(ctx, &storage.Find{Class: c, Limit: 1}); return err },
-		"count":  func() error { _, err := s.Count(ctx, c, nil); return err },
+		"count":  func() error { _, err := s.Count(ctx, c, nil, nil); return err },
 		"insert": func() error { return s.Insert(ctx, c, []*parse.Object{object("b")}) },
 		"insert many": func() error {
 			return s.Insert(ctx, c, []*parse.Object{object("c"), object("d")})

@@ -37,6 +37,8 @@ type Options struct {
 	URI string
 	// CollectionPrefix is put before the name of every collection.
 	CollectionPrefix string
+	// MaxTime bounds each find and count; 0: no bound.
+	MaxTime time.Duration
 	// Log hears of what goes on at the start; nil: nothing.
 	Log *slog.Logger
 }
@@ -47,13 +49,18 @@ type DB struct {
 	db     *mongo.Database
 	prefix string
 	log    *slog.Logger
-	close  func() error
+	// maxTime: see Options.MaxTime.
+	maxTime time.Duration
+	close   func() error
 
 	// anonymousIndexed: see ensureAnonymousIndex.
 	anonymousIndexed atomic.Bool
 }
 
-var _ storage.Store = (*DB)(nil)
+var (
+	_ storage.Store     = (*DB)(nil)
+	_ storage.Explainer = (*DB)(nil)
+)
 
 // Open connects to a database and checks that it answers. The store is a
 // storage.Transactor if the server is a member of a replica set or a router of
@@ -87,7 +94,7 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		client: client,
 		db:     client.Database(name),
 		prefix: o.CollectionPrefix,
-		log:    log,
+		log:    log, maxTime: o.MaxTime,
 		close: func() error {
 			ctx, cancel := context.WithTimeout(base, closeTimeout)
 			defer cancel()
@@ -134,6 +141,7 @@ const (
 	codeTooLargeAfter     = 17419 // an update would make the document too large
 	codeRegex             = 51091
 	codeRegexOptions      = 51108
+	codeMaxTimeExpired    = 50
 )
 
 // objectTooLarge is Parse's code for an object beyond the limit of the database.
@@ -163,8 +171,13 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return &parse.Error{Code: objectTooLarge, Message: "The object is larger than the database allows.", Err: err}
 	case hasCode(err, codeRegex, codeRegexOptions):
 		return &parse.Error{Code: parse.InvalidQuery, Message: "Bad $regex value.", Err: err}
+	case hasCode(err, codeBadValue) && strings.Contains(err.Error(), "hint"):
+		return &parse.Error{Code: parse.InvalidQuery, Message: "hint: the class has no such index", Err: err}
 	case hasCode(err, codeOverflow):
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
+	}
+	if hasCode(err, codeMaxTimeExpired) || errors.Is(context.Cause(ctx), errMaxTime) {
+		return &parse.Error{Code: parse.Timeout, Message: "The query takes longer than the server allows.", Err: err}
 	}
 	cause := ctx.Err()
 	switch timeout := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled); {

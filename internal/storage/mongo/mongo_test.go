@@ -334,7 +334,7 @@ func TestUpdateAuthData(t *testing.T) {
 	if doc["_auth_data_a"] != nil || doc["_auth_data_b"] == nil || doc["_auth_data_c"] == nil || doc["authData"] != nil {
 		t.Errorf("stored: %v", doc)
 	}
-	n, err := s.Count(t.Context(), c, query.Equal("authData.b.id", "3"))
+	n, err := s.Count(t.Context(), c, query.Equal("authData.b.id", "3"), nil)
 	if err != nil || n != 1 {
 		t.Errorf("%d users with the new id, %v", n, err)
 	}
@@ -428,7 +428,7 @@ func TestSchemaSteps(t *testing.T) {
 	if err := s.Insert(ctx, def, []*parse.Object{object("a")}); !errors.As(err, &dup) || dup.Index != "objectId" {
 		t.Errorf("duplicate id: %+v, %v", dup, err)
 	}
-	if n, err := s.Count(ctx, def, nil); err != nil || n != 1 {
+	if n, err := s.Count(ctx, def, nil, nil); err != nil || n != 1 {
 		t.Errorf("%d objects after failed inserts, %v", n, err)
 	}
 	if err := s.AddRelated(ctx, storage.Join{Class: "Game", Key: "fans"}, "a", []string{"u"}); err != nil {
@@ -473,7 +473,7 @@ func TestSchemaSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := s.Count(ctx, c, nil); err != nil || n != 0 {
+	if n, err := s.Count(ctx, c, nil, nil); err != nil || n != 0 {
 		t.Errorf("%d objects in a dropped class, %v", n, err)
 	}
 }

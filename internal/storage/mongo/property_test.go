@@ -165,7 +165,7 @@ func TestFindIsMatch(t *testing.T) {
 			if err != nil {
 				rt.Fatalf("%s: %v", query.Canonical(where), err)
 			}
-			n, err := s.Count(t.Context(), c, where)
+			n, err := s.Count(t.Context(), c, where, nil)
 			if err != nil || int(n) != len(want) || !slices.Equal(ids(found), want) {
 				for _, o := range objects {
 					rt.Log(o.ID, text(o))

@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 	cancel()
 	for name, err := range map[string]error{
 		"find":   func() error { _, err := s.Find(ctx, &storage.Find{Class: c, Limit: 1}); return err }(),
-		"count":  func() error { _, err := s.Count(ctx, c, nil); return err }(),
+		"count":  func() error { _, err := s.Count(ctx, c, nil, nil); return err }(),
 		"insert": s.Insert(ctx, c, []*parse.Object{object("a")}),
 		"ping":   s.Ping(ctx),
 	} {
@@ -165,7 +165,7 @@ func TestTransactor(t *testing.T) {
 		if err := tx.Insert(ctx, c, []*parse.Object{object("a")}); err != nil {
 			return err
 		}
-		if n, err := tx.Count(ctx, c, nil); err != nil || n != 1 {
+		if n, err := tx.Count(ctx, c, nil, nil); err != nil || n != 1 {
 			t.Errorf("the transaction sees %d objects of its own, %v", n, err)
 		}
 		return failed
@@ -173,7 +173,7 @@ func TestTransactor(t *testing.T) {
 	if !errors.Is(err, failed) {
 		t.Error(err)
 	}
-	if n, err := s.Count(t.Context(), c, nil); err != nil || n != 0 {
+	if n, err := s.Count(t.Context(), c, nil, nil); err != nil || n != 0 {
 		t.Errorf("%d objects after a rollback, %v", n, err)
 	}
 }

@@ -58,8 +58,14 @@ func (t *tx) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 }
 
 // Count implements storage.Store.
-func (t *tx) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {
-	return t.DB.Count(t.in(ctx), class, where)
+func (t *tx) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (int64, error) {
+	return t.DB.Count(t.in(ctx), class, where, advice)
+}
+
+// Explain implements storage.Explainer. Plans are not made inside of a
+// transaction: the server refuses that.
+func (t *tx) Explain(ctx context.Context, f *storage.Find, v query.Verbosity) (*parse.Map, error) {
+	return t.DB.Explain(ctx, f, v)
 }
 
 // Insert implements storage.Store.

@@ -103,7 +103,7 @@ func (d *DB) Delete(ctx context.Context, class *schema.Class, where query.Node) 
 		return d.deleteOne(ctx, class, flt.doc)
 	}
 	var found []*parse.Object
-	err = d.each(ctx, class, flt, options.Find().SetBatchSize(batchSize), func(o *parse.Object) bool {
+	err = d.each(ctx, class, nil, flt, options.Find().SetBatchSize(batchSize), func(o *parse.Object) bool {
 		found = append(found, o)
 		return true
 	})
@@ -169,7 +169,7 @@ func (d *DB) deleteFound(ctx context.Context, class *schema.Class, where []byte,
 	left := map[string]bool{}
 	flt := &filter{doc: these.doc}
 	opts := options.Find().SetProjection(projection(class, []string{}))
-	err = d.each(ctx, class, flt, opts, func(o *parse.Object) bool {
+	err = d.each(ctx, class, nil, flt, opts, func(o *parse.Object) bool {
 		left[o.ID] = true
 		return true
 	})

@@ -152,7 +152,11 @@ func (c *conn) query(ctx context.Context, sql string, args []driver.Value, row f
 		c.row = make([]driver.Value, n)
 	}
 	dest := c.row[:n]
-	for {
+	for read := 1; ; read++ {
+		// The driver heeds the context up to the first row alone.
+		if read%64 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := rows.Next(dest); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil

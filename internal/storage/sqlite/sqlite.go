@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
 )
 
 // Durability settings of [Options].
@@ -40,6 +42,8 @@ type Options struct {
 	// Readers is the number of reading connections; 0: 4. In memory one
 	// connection serves all.
 	Readers int
+	// MaxTime bounds each find and count outside of transactions; 0: no bound.
+	MaxTime time.Duration
 	// Log gets what no caller is told; nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -48,6 +52,7 @@ type Options struct {
 // [storage.Transactor].
 type DB struct {
 	log     *slog.Logger
+	maxTime time.Duration
 	readers *pool
 	all     []*conn // for Close
 	wconn   *conn
@@ -68,13 +73,14 @@ type DB struct {
 var (
 	_ storage.Store      = (*DB)(nil)
 	_ storage.Transactor = (*DB)(nil)
+	_ storage.Explainer  = (*DB)(nil)
 )
 
 // Open opens or creates a database. A file that is not pargo's, or of a newer
 // layout, is refused.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
-		log: o.Log, jobs: make(chan *job, queueLength),
+		log: o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if db.log == nil {
@@ -284,4 +290,18 @@ func (db *DB) read(ctx context.Context, fn func(c *conn) error) error {
 	}
 	defer db.readers.put(c)
 	return fn(c)
+}
+
+// timed is read with the bound of Options.MaxTime.
+func (db *DB) timed(ctx context.Context, fn func(ctx context.Context, c *conn) error) error {
+	if db.maxTime <= 0 {
+		return db.read(ctx, func(c *conn) error { return fn(ctx, c) })
+	}
+	bounded, cancel := context.WithTimeout(ctx, db.maxTime)
+	defer cancel()
+	err := db.read(bounded, func(c *conn) error { return fn(bounded, c) })
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return &parse.Error{Code: parse.Timeout, Message: "The query takes longer than the server allows.", Err: err}
+	}
+	return err
 }

@@ -19,7 +19,7 @@ var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30}
 
 // Find implements [storage.Store].
 func (db *DB) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, err error) {
-	err = db.read(ctx, func(c *conn) error {
+	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
 		out, err = db.find(ctx, c, f)
 		return err
 	})
@@ -27,9 +27,9 @@ func (db *DB) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, e
 }
 
 // Count implements [storage.Store].
-func (db *DB) Count(ctx context.Context, class *schema.Class, where query.Node) (n int64, err error) {
-	err = db.read(ctx, func(c *conn) error {
-		n, err = db.count(ctx, c, class, where)
+func (db *DB) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (n int64, err error) {
+	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
+		n, err = db.count(ctx, c, class, where, advice)
 		return err
 	})
 	return n, err
@@ -89,12 +89,42 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	if f.Limit == 0 {
 		return nil
 	}
+	s, err := db.statement(f, locate)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, c, row)
+}
+
+// statement is a find in SQL, and what of it SQL does not say.
+type statement struct {
+	t       *table
+	sql     string
+	args    []driver.Value
+	order   []query.Sort
+	matcher *query.Matcher // nil: the condition is said in SQL
+	sorted  bool           // the rows come in order
+	lazy    bool
+	// paged: numbers of rows are sorted in a query of their own, and then the
+	// rows of the page.
+	paged bool
+	// skip and limit are left to do; 0 and NoLimit where SQL does them.
+	skip, limit int
+	read        int // rows that SQLite handed over
+}
+
+func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	t := db.tables.of(f.Class)
 	w := where{t: t, sql: make([]byte, 0, 256)}
 	rest := f.Where
 	switch {
 	case locate:
 		w.add(t.locates)
+	case f.Advice.Hinted():
+		w.add(t.selects)
+		if err := w.hint(f.Advice); err != nil {
+			return nil, err
+		}
 	case f.AnyOrder:
 		w.add(t.selects)
 		rest = w.joinIDs(f.Where)
@@ -104,40 +134,51 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	w.add(" WHERE ")
 	m, err := w.matcher(rest)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	order, sorted := t.orderBy(f.Order)
+	s := &statement{t: t, order: f.Order, matcher: m, skip: f.Skip, limit: f.Limit}
+	var order string
+	order, s.sorted = t.orderBy(f.Order)
+	s.lazy = f.Lazy && m == nil && s.sorted
 	switch {
-	case !sorted:
+	case !s.sorted:
 		w.add(" ORDER BY rowid")
 	case !f.AnyOrder || len(f.Order) > 0:
 		w.add(order)
 	}
-	skip, limit := f.Skip, f.Limit
-	if m == nil && sorted { // all is said in SQL
-		w.add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
-		skip, limit = 0, query.NoLimit
+	if m == nil && s.sorted { // all is said in SQL
+		w.add(" LIMIT ? OFFSET ?", int64(s.limit), int64(s.skip))
+		s.skip, s.limit = 0, query.NoLimit
 		if f.Limit > 0 && !locate && t.sorts(f.Order) {
 			// Sort numbers of rows, and read the documents of the few wanted.
 			w.sql = append([]byte(t.selects+" WHERE rowid IN (SELECT rowid"), w.sql[len("SELECT "+colDoc):]...)
 			w.add(")" + order)
+			s.paged = true
 		}
 	}
+	s.sql, s.args = string(w.sql), w.args
+	return s, nil
+}
+
+// run calls row for what the find asks for, in order.
+func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
+	skip, limit := s.skip, s.limit
 	var top *storage.Top[found] // rows yet to be sorted
-	if !sorted {
-		less := query.Less(f.Order)
+	if !s.sorted {
+		less := query.Less(s.order)
 		top = storage.NewTop(func(a, b found) int { return less(a.object, b.object) }, skip, limit)
 	}
 	var near *parse.Object
-	err = c.query(ctx, string(w.sql), w.args, func(r []driver.Value) (bool, error) {
-		x, err := t.decode(r, f.Lazy && m == nil && sorted, near)
+	err := c.query(ctx, s.sql, s.args, func(r []driver.Value) (bool, error) {
+		x, err := s.t.decode(r, s.lazy, near)
 		if err != nil {
 			return false, err
 		}
 		near = x.object
+		s.read++
 		switch {
-		case m != nil && !m.Match(x.object):
-		case !sorted:
+		case s.matcher != nil && !s.matcher.Match(x.object):
+		case !s.sorted:
 			top.Add(x)
 		case skip > 0:
 			skip--
@@ -147,8 +188,8 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 		}
 		return limit != 0, nil
 	})
-	if err != nil || sorted {
-		return err
+	if err != nil || s.sorted {
+		return hintError(err)
 	}
 	for _, x := range top.Page() {
 		row(x)
@@ -165,29 +206,35 @@ func (w *where) matcher(n query.Node) (*query.Matcher, error) {
 	return query.Compile(n)
 }
 
-func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.Node) (int64, error) {
+func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.Node, advice *query.Advice) (int64, error) {
 	t := db.tables.of(class)
 	w := where{t: t}
+	if advice.Hinted() {
+		if err := w.hint(advice); err != nil {
+			return 0, err
+		}
+	}
+	w.add(" WHERE ")
 	m, err := w.matcher(n)
 	if err != nil {
 		return 0, err
 	}
 	var total int64
 	if m == nil {
-		err = c.query(ctx, "SELECT count(*) FROM "+t.sql+" WHERE "+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+		err = c.query(ctx, "SELECT count(*) FROM "+t.sql+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
 			total, _ = r[0].(int64)
 			return false, nil
 		})
-		return total, err
+		return total, hintError(err)
 	}
-	err = c.query(ctx, t.selects+" WHERE "+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+	err = c.query(ctx, t.selects+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
 		x, err := t.decode(r, false, nil)
 		if err == nil && m.Match(x.object) {
 			total++
 		}
 		return true, err
 	})
-	return total, err
+	return total, hintError(err)
 }
 
 // decode reads a row of table.selects or table.locates; near is a row before it.
@@ -348,9 +395,9 @@ func (x *tx) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, er
 }
 
 // Count implements [storage.Store].
-func (x *tx) Count(ctx context.Context, class *schema.Class, where query.Node) (n int64, err error) {
+func (x *tx) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (n int64, err error) {
 	err = x.with(ctx, false, func(c *conn) error {
-		n, err = x.db.count(ctx, c, class, where)
+		n, err = x.db.count(ctx, c, class, where, advice)
 		return err
 	})
 	return n, err

@@ -73,7 +73,7 @@ func testGeo(t *testing.T, s storage.Store) {
 			if diff := cmp.Diff(window, find(t, s, f)); diff != "" {
 				t.Errorf("skip 1, limit 2 (-want +got):\n%s", diff)
 			}
-			count, err := s.Count(t.Context(), c, n)
+			count, err := s.Count(t.Context(), c, n, nil)
 			if err != nil || count != int64(len(tc.want)) {
 				t.Errorf("count = %d, %v; want %d", count, err, len(tc.want))
 			}

@@ -75,7 +75,7 @@ func (m *Model) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, err
 }
 
 // Count implements [storage.Store].
-func (m *Model) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {
+func (m *Model) Count(ctx context.Context, class *schema.Class, where query.Node, _ *query.Advice) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}

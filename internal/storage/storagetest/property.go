@@ -332,8 +332,8 @@ func (p *pair) compare(t *testing.T, rt *rapid.T, f *storage.Find) {
 		}
 	}
 	p.objects(rt, f.Where, got, want)
-	n, err := p.got.Count(t.Context(), p.class, f.Where)
-	wantN, wantErr := p.want.Count(t.Context(), p.class, f.Where)
+	n, err := p.got.Count(t.Context(), p.class, f.Where, nil)
+	wantN, wantErr := p.want.Count(t.Context(), p.class, f.Where, nil)
 	same(rt, "count", err, wantErr)
 	if n != wantN {
 		rt.Fatalf("count is %d, model %d", n, wantN)

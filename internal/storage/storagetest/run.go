@@ -244,7 +244,7 @@ func testQueries(t *testing.T, s storage.Store) {
 			if diff := cmp.Diff(append([]string{}, tc.want...), got); diff != "" {
 				t.Errorf("find (-want +got):\n%s", diff)
 			}
-			count, err := s.Count(t.Context(), c, n)
+			count, err := s.Count(t.Context(), c, n, nil)
 			if err != nil || count != int64(len(tc.want)) {
 				t.Errorf("count = %d, %v; want %d", count, err, len(tc.want))
 			}
@@ -448,7 +448,7 @@ func testDeletes(t *testing.T, s storage.Store) {
 			t.Errorf("delete %s (-want +got):\n%s", tc.where, diff)
 		}
 	}
-	if n, err := s.Count(t.Context(), c, nil); err != nil || n != 0 {
+	if n, err := s.Count(t.Context(), c, nil, nil); err != nil || n != 0 {
 		t.Errorf("left: %d, %v", n, err)
 	}
 }
@@ -536,7 +536,7 @@ func testConcurrency(t *testing.T, s storage.Store) {
 				if err != nil && !errors.As(err, &dup) {
 					t.Errorf("insert: %v", err)
 				}
-				if _, err := s.Count(t.Context(), c, nil); err != nil {
+				if _, err := s.Count(t.Context(), c, nil, nil); err != nil {
 					t.Errorf("count: %v", err)
 				}
 			}
@@ -546,7 +546,7 @@ func testConcurrency(t *testing.T, s storage.Store) {
 	if n, _ := get(t, s, c, "counter").Number("n"); n != workers*rounds {
 		t.Errorf("counter is %v, want %d", n, workers*rounds)
 	}
-	if n, err := s.Count(t.Context(), c, nil); err != nil || n != rounds+1 {
+	if n, err := s.Count(t.Context(), c, nil, nil); err != nil || n != rounds+1 {
 		t.Errorf("objects: %d, %v; want %d", n, err, rounds+1)
 	}
 }
@@ -556,7 +556,7 @@ func testCancellation(t *testing.T, s storage.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, findErr := s.Find(ctx, &storage.Find{Class: c, Limit: 1})
-	_, countErr := s.Count(ctx, c, nil)
+	_, countErr := s.Count(ctx, c, nil, nil)
 	_, _, updateErr := s.Update(ctx, &storage.Update{Class: c, Where: query.ByID("o1"), UpdatedAt: 77})
 	_, deleteErr := s.Delete(ctx, c, nil)
 	for name, err := range map[string]error{
@@ -567,7 +567,7 @@ func testCancellation(t *testing.T, s storage.Store) {
 			t.Errorf("%s: %v, want canceled", name, err)
 		}
 	}
-	if n, err := s.Count(t.Context(), c, nil); err != nil || n != 5 || get(t, s, c, "o1").UpdatedAt != 2000 {
+	if n, err := s.Count(t.Context(), c, nil, nil); err != nil || n != 5 || get(t, s, c, "o1").UpdatedAt != 2000 {
 		t.Errorf("a cancelled write was done: %d objects, %v", n, err)
 	}
 	if err := s.Ping(t.Context()); err != nil {

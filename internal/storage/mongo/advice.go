@@ -1,0 +1,131 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+
+	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// errMaxTime is why a context ends that Options.MaxTime bounds.
+var errMaxTime = errors.New("maxTimeMS is over")
+
+// bounded returns a context with the bound of Options.MaxTime.
+func (d *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.maxTime <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, d.maxTime, errMaxTime)
+}
+
+// reading returns a collection that reads where the advice says; a
+// transaction always reads from the primary.
+func (d *DB) reading(ctx context.Context, class string, a *query.Advice) *mongo.Collection {
+	if a == nil || a.Read == 0 || mongo.SessionFromContext(ctx) != nil {
+		return d.collection(class)
+	}
+	return d.db.Collection(d.prefix+class, options.Collection().SetReadPreference(readPreference(a.Read)))
+}
+
+func readPreference(p query.ReadPreference) *readpref.ReadPref {
+	switch p {
+	case query.PrimaryPreferred:
+		return readpref.PrimaryPreferred()
+	case query.Secondary:
+		return readpref.Secondary()
+	case query.SecondaryPreferred:
+		return readpref.SecondaryPreferred()
+	case query.Nearest:
+		return readpref.Nearest()
+	case query.Primary:
+	}
+	return readpref.Primary()
+}
+
+// advise hands hint and comment on to the database.
+func advise(opts *options.FindOptionsBuilder, class *schema.Class, a *query.Advice) {
+	if h := hintOf(class, a); h != nil {
+		opts.SetHint(h)
+	}
+	if a.Comment != "" {
+		opts.SetComment(a.Comment)
+	}
+}
+
+// hintOf is a hint as the database takes it: a name or keys, which may be
+// given by their names in the protocol or in storage; nil without one.
+func hintOf(class *schema.Class, a *query.Advice) any {
+	if a.HintKeys == nil {
+		if a.Hint == "" {
+			return nil
+		}
+		return a.Hint
+	}
+	keys := make(bson.D, 0, a.HintKeys.Len())
+	for name, v := range a.HintKeys.All() {
+		if name != "" && name[0] != '_' {
+			name = resolve(class, name).key
+		}
+		if f, ok := v.(float64); ok {
+			v = int32(f)
+		}
+		keys = append(keys, bson.E{Key: name, Value: v})
+	}
+	return keys
+}
+
+// Explain implements storage.Explainer: the document is that of MongoDB, in
+// relaxed Extended JSON.
+func (d *DB) Explain(ctx context.Context, f *storage.Find, v query.Verbosity) (*parse.Map, error) {
+	flt, err := newFilter(f.Class, f.Where)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	find := bson.D{{Key: "find", Value: d.prefix + f.Class.Name}, {Key: "filter", Value: bson.Raw(flt.doc)}}
+	add := func(key string, v any) { find = append(find, bson.E{Key: key, Value: v}) }
+	p := pageOf(f, flt)
+	if p.sort != nil {
+		add("sort", bson.Raw(p.sort))
+	}
+	if p.projection != nil {
+		add("projection", bson.Raw(p.projection))
+	}
+	if p.skip > 0 {
+		add("skip", p.skip)
+	}
+	if p.limit > 0 {
+		add("limit", p.limit)
+	}
+	opts := options.RunCmd()
+	if a := f.Advice; a != nil {
+		if h := hintOf(f.Class, a); h != nil {
+			add("hint", h)
+		}
+		if a.Comment != "" {
+			add("comment", a.Comment)
+		}
+		if a.Read != 0 {
+			opts.SetReadPreference(readPreference(a.Read))
+		}
+	}
+	explain := bson.D{{Key: "explain", Value: find}, {Key: "verbosity", Value: string(v)}}
+	raw, err := d.db.RunCommand(ctx, explain, opts).Raw()
+	if err != nil {
+		return nil, d.failure(ctx, "explain", f.Class.Name, err)
+	}
+	text, err := bson.MarshalExtJSON(raw, false, false)
+	if err != nil {
+		return nil, err
+	}
+	return parse.DecodeMap(text, parse.Limits{Depth: 1000, Keys: 1 << 20})
+}
