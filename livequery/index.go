@@ -93,7 +93,9 @@ type pathIndex struct {
 type distinct struct {
 	canon   string
 	matcher *query.Matcher
-	field   string // the field it is indexed by, or ""
+	scan    *query.Scan // of matcher; only the shard's dispatcher touches it
+	strikes int         // how often the query took too long, likewise
+	field   string      // the field it is indexed by, or ""
 	value   any
 	groups  []*group
 	byPlan  map[string]*group
@@ -162,7 +164,7 @@ func (ci *classIndex) place(sub *subscription, pl *planned) error {
 		if err != nil {
 			return err
 		}
-		d = &distinct{canon: canon, matcher: m, byPlan: map[string]*group{}}
+		d = &distinct{canon: canon, matcher: m, scan: m.Scan(), byPlan: map[string]*group{}}
 		ci.queries[canon] = d
 		ci.file(d, pl.where)
 	}

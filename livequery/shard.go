@@ -29,6 +29,7 @@ type shard struct {
 	// Owned by the dispatcher.
 	seq  uint64
 	late []*subscription
+	slow []*distinct // queries that took too long too often
 }
 
 // publish queues changes that subscribers may care for. It never waits for
@@ -116,7 +117,7 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		if p := recover(); p != nil {
 			s.hub.log.ErrorContext(ctx, "live query change panicked", "class", ch.Class, "panic", p, "stack", string(debug.Stack()))
 			s.hub.dropped.Add(1)
-			s.late = nil
+			s.late, s.slow = nil, nil
 			s.resync(ch.Class)
 		}
 	}()
@@ -133,6 +134,11 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		s.late[i] = nil
 	}
 	s.late = s.late[:0]
+	for i, d := range s.slow {
+		s.expel(ch.Class, d)
+		s.slow[i] = nil
+	}
+	s.slow = s.slow[:0]
 }
 
 // consult finds the queries that a change can concern, in either state.
@@ -163,6 +169,13 @@ func (s *shard) consult(r *round) {
 // subscribers.
 func (s *shard) consider(r *round, d *distinct) {
 	mb, ma := r.match(d)
+	if d.scan.Err() != nil {
+		// It says nothing about this change; later ones may be easier.
+		if d.strikes++; d.strikes == mostStrikes {
+			s.slow = append(s.slow, d)
+		}
+		return
+	}
 	if !mb && !ma {
 		return
 	}
@@ -181,7 +194,33 @@ func (s *shard) consider(r *round, d *distinct) {
 // match reports whether the query holds before and after the change.
 func (r *round) match(d *distinct) (before, after bool) {
 	ch := r.change
-	return ch.Before != nil && d.matcher.Match(ch.Before), ch.After != nil && d.matcher.Match(ch.After)
+	d.scan.Reset()
+	return ch.Before != nil && d.scan.Match(ch.Before), ch.After != nil && d.scan.Match(ch.After)
+}
+
+// mostStrikes is how often a query may take too long before it is ended: it
+// keeps the changes of its class from everybody else.
+const mostStrikes = 3
+
+// expel ends the subscriptions to a query that took too long too often.
+func (s *shard) expel(class string, d *distinct) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ci := s.classes[class]
+	if ci == nil {
+		return
+	}
+	var subs []*subscription
+	for _, g := range d.groups {
+		for _, v := range g.views {
+			subs = append(subs, v.subs...)
+		}
+	}
+	for _, sub := range subs {
+		s.leave(ci, sub)
+		sub.client.send(errorFrame(parse.InvalidQuery, "The regular expression of the subscription took too long too often: it has ended.", false, sub.requestID))
+	}
+	s.tidy(ci)
 }
 
 // decide returns what a group is told, with the states as it may see them.

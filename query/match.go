@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -10,11 +11,13 @@ import (
 type Matcher struct{ root matcher }
 
 // matcher is one node of the compiled tree.
-type matcher interface{ match(o *parse.Object) bool }
+type matcher interface {
+	match(o *parse.Object, s *Scan) bool
+}
 
 // Compile prepares a tree for [Matcher.Match]. A nil tree matches everything.
 // RelatedTo and SubQuery need other objects and are refused with a
-// *parse.Error 102, as are regular expressions that RE2 cannot do.
+// *parse.Error 102, as are regular expressions that are not valid.
 func Compile(n Node) (*Matcher, error) {
 	if n == nil {
 		return &Matcher{}, nil
@@ -26,8 +29,34 @@ func Compile(n Node) (*Matcher, error) {
 	return &Matcher{root: m}, nil
 }
 
-// Match reports whether o satisfies the query. It does not allocate.
-func (m *Matcher) Match(o *parse.Object) bool { return m.root == nil || m.root.match(o) }
+// Match reports whether o satisfies the query. It does not allocate, unless the
+// query searches for words or has a regular expression with look-around and the
+// like; of these, what takes longer than its limit does not match. Where that
+// has to be an error, use [Matcher.Scan].
+func (m *Matcher) Match(o *parse.Object) bool { return m.root == nil || m.root.match(o, nil) }
+
+// Scan is one run of a Matcher over the objects of a query. It ends with an
+// error when a regular expression takes too long, be it for one text or for all
+// together. It is for one goroutine.
+type Scan struct {
+	root matcher
+	slow time.Duration // spent on slow matches
+	err  error
+}
+
+// Scan begins a run.
+func (m *Matcher) Scan() *Scan { return &Scan{root: m.root} }
+
+// Match is [Matcher.Match] until something took too long, and false from then on.
+func (s *Scan) Match(o *parse.Object) bool {
+	return s.root == nil || s.err == nil && s.root.match(o, s) && s.err == nil
+}
+
+// Reset begins anew.
+func (s *Scan) Reset() { s.slow, s.err = 0, nil }
+
+// Err returns the *parse.Error that ended the run, or nil.
+func (s *Scan) Err() error { return s.err }
 
 type (
 	allOf   []matcher
@@ -37,27 +66,27 @@ type (
 	allowed struct{ n *Permission }
 )
 
-func (a allOf) match(o *parse.Object) bool {
+func (a allOf) match(o *parse.Object, s *Scan) bool {
 	for _, m := range a {
-		if !m.match(o) {
+		if !m.match(o, s) {
 			return false
 		}
 	}
 	return true
 }
 
-func (a anyOf) match(o *parse.Object) bool {
+func (a anyOf) match(o *parse.Object, s *Scan) bool {
 	for _, m := range a {
-		if m.match(o) {
+		if m.match(o, s) {
 			return true
 		}
 	}
 	return false
 }
 
-func (n not) match(o *parse.Object) bool     { return !n.m.match(o) }
-func (never) match(*parse.Object) bool       { return false }
-func (a allowed) match(o *parse.Object) bool { return o.ACL.Allows(a.n.Subjects, a.n.Write) }
+func (n not) match(o *parse.Object, s *Scan) bool     { return !n.m.match(o, s) }
+func (never) match(*parse.Object, *Scan) bool         { return false }
+func (a allowed) match(o *parse.Object, _ *Scan) bool { return o.ACL.Allows(a.n.Subjects, a.n.Write) }
 
 func compile(n Node) (matcher, error) {
 	switch n := n.(type) {
@@ -81,7 +110,7 @@ func compile(n Node) (matcher, error) {
 	case *Exists:
 		return negate(!n.Want, newLeaf(n.Path, leaf{op: opExists})), nil
 	case *Regex:
-		re, err := translate(n)
+		re, err := n.pattern()
 		if err != nil {
 			return nil, err
 		}
@@ -220,24 +249,24 @@ func (l *leaf) index() {
 
 // match passes the system fields on from here, not through Object.Get, so that
 // they are put into an interface on the stack.
-func (l *leaf) match(o *parse.Object) bool {
+func (l *leaf) match(o *parse.Object, s *Scan) bool {
 	switch l.from {
 	case fromID:
-		return l.test(o.ID, o.ID != "")
+		return l.test(s, o.ID, o.ID != "")
 	case fromCreated:
-		return l.test(o.CreatedAt, o.CreatedAt != 0)
+		return l.test(s, o.CreatedAt, o.CreatedAt != 0)
 	case fromUpdated:
-		return l.test(o.UpdatedAt, o.UpdatedAt != 0)
+		return l.test(s, o.UpdatedAt, o.UpdatedAt != 0)
 	case fromPath:
 		v, ok := parse.Lookup(o, l.path)
-		return l.test(v, ok)
+		return l.test(s, v, ok)
 	case fromField:
 	}
 	v, ok := o.Fields.Get(l.path)
-	return l.test(v, ok)
+	return l.test(s, v, ok)
 }
 
-func (l *leaf) test(v parse.Value, ok bool) bool {
+func (l *leaf) test(s *Scan, v parse.Value, ok bool) bool {
 	if !ok {
 		v = nil
 	}
@@ -265,7 +294,7 @@ func (l *leaf) test(v parse.Value, ok bool) bool {
 			return false
 		}
 		for _, e := range list {
-			if !l.one(e) {
+			if !l.one(s, e) {
 				return false
 			}
 		}
@@ -274,12 +303,12 @@ func (l *leaf) test(v parse.Value, ok bool) bool {
 		return contains(v, l.value)
 	default:
 	}
-	if l.one(v) {
+	if l.one(s, v) {
 		return true
 	}
 	list, _ := v.(parse.Array)
 	for _, e := range list {
-		if l.one(e) {
+		if l.one(s, e) {
 			return true
 		}
 	}
@@ -316,11 +345,11 @@ func contains(v, want parse.Value) bool {
 }
 
 // one tests a single value, an array as a whole.
-func (l *leaf) one(v parse.Value) bool {
+func (l *leaf) one(s *Scan, v parse.Value) bool {
 	switch l.op {
 	case opRegex:
-		s, ok := v.(string)
-		return ok && l.re.match(s)
+		text, ok := v.(string)
+		return ok && l.re.match(text, s)
 	case In, ContainedBy:
 		return l.listed(v)
 	default:

@@ -74,11 +74,13 @@ type Exists struct {
 }
 
 // Regex matches strings (or any string in an array) against a PCRE pattern;
-// Options are letters of "imxsu".
+// Options are letters of "imxsu". [NewRegex] makes one that is compiled.
 type Regex struct {
 	Path    Path
 	Pattern string
 	Options string
+
+	compiled *pattern // nil: by whoever needs it
 }
 
 // Near matches GeoPoints, nearest first: see [NearOrder].

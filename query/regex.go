@@ -5,16 +5,34 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
+	"time"
+
+	"github.com/dlclark/regexp2/v2"
 
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// pattern is a compiled regular expression; literal prefixes and substrings,
-// what SDKs send for startsWith and contains, need no automaton.
+const (
+	// DefaultRegexTime is how long a regular expression may take for one text.
+	DefaultRegexTime = 100 * time.Millisecond
+	// slowMatch is from when on a match counts against the time of a query:
+	// what most patterns take for most texts is a thousandth of it.
+	slowMatch = time.Millisecond
+	// slowTime is how long the slow matches of one query may take together.
+	slowTime = time.Second
+	// regexStack bounds the memory of one match, in words.
+	regexStack = 100_000
+)
+
+// pattern is a compiled regular expression. Literal prefixes, substrings and
+// whole texts, what SDKs send for startsWith and contains, need no automaton;
+// what Go's regexp can do takes time in the length of the text alone.
 type pattern struct {
 	kind patternKind
 	text string
 	re   *regexp.Regexp
+	perl *regexp2.Regexp
 }
 
 type patternKind uint8
@@ -22,51 +40,117 @@ type patternKind uint8
 const (
 	general patternKind = iota
 	prefix
+	suffix
 	substring
+	whole
+	backtracking
 )
 
-func (p *pattern) match(s string) bool {
+// match reports whether s has a match. s may be nil: then what takes too long
+// is no match.
+func (p *pattern) match(text string, s *Scan) bool {
 	switch p.kind {
 	case prefix:
-		return strings.HasPrefix(s, p.text)
+		return strings.HasPrefix(text, p.text)
+	case suffix:
+		return strings.HasSuffix(strings.TrimSuffix(text, "\n"), p.text) || strings.HasSuffix(text, p.text)
 	case substring:
-		return strings.Contains(s, p.text)
+		return strings.Contains(text, p.text)
+	case whole:
+		return strings.HasPrefix(text, p.text) && (len(text) == len(p.text) || text[len(p.text):] == "\n")
+	case backtracking:
+		return p.backtrack(text, s)
 	case general:
 	}
-	return p.re.MatchString(s)
+	return p.re.MatchString(text)
 }
 
-// translate compiles the PCRE pattern of n for RE2. What RE2 cannot do (look
-// around, back-references, possessive quantifiers) is refused with 102; "$"
-// without the option m means the very end of the text.
-func translate(n *Regex) (*pattern, error) {
-	text, flags := n.Pattern, ""
-	for _, c := range n.Options {
-		switch c {
-		case 'x':
-			text = strip(text)
-		case 'i', 'm', 's':
-			flags += string(c)
+func (p *pattern) backtrack(text string, s *Scan) bool {
+	if s == nil {
+		ok, err := p.perl.MatchString(text)
+		return ok && err == nil
+	}
+	if s.err != nil {
+		return false
+	}
+	start := time.Now()
+	ok, err := p.perl.MatchString(text)
+	if took := time.Since(start); took > slowMatch {
+		s.slow += took
+	}
+	if err != nil || s.slow > slowTime {
+		s.err = &parse.Error{
+			Code: parse.InvalidQuery, Err: err,
+			Message: "Regular expression takes too long: it goes back too often for the stored values",
 		}
+		return false
 	}
-	if flags != "" {
-		text = "(?" + flags + ")" + text
-	}
-	tree, err := syntax.Parse(text, syntax.Perl)
+	return ok
+}
+
+// setClock makes time limits as fine as they are short. It must happen before
+// the first match with a limit.
+var setClock = sync.OnceFunc(func() { regexp2.SetTimeoutCheckPeriod(5 * time.Millisecond) })
+
+// newPattern compiles the PCRE pattern of a query; limit is the time for one
+// text, none if it is negative. The error is a *parse.Error 102.
+func newPattern(text, options string, limit time.Duration) (*pattern, error) {
+	p, err := translatePCRE(text, options)
 	if err != nil {
 		return nil, regexError(err)
 	}
-	switch t := tree.Simplify(); {
-	case isLiteral(t):
-		return &pattern{kind: substring, text: string(t.Rune)}, nil
-	case t.Op == syntax.OpConcat && len(t.Sub) == 2 && t.Sub[0].Op == syntax.OpBeginText && isLiteral(t.Sub[1]):
-		return &pattern{kind: prefix, text: string(t.Sub[1].Rune)}, nil
+	if p.simple {
+		tree, err := syntax.Parse(p.linear, syntax.Perl)
+		if err == nil {
+			if q := literalPattern(tree.Simplify()); q != nil {
+				return q, nil
+			}
+			if re, err := regexp.Compile(p.linear); err == nil {
+				return &pattern{re: re}, nil
+			}
+		}
+		// It has more repetitions than regexp takes.
 	}
-	re, err := regexp.Compile(text)
+	setClock()
+	re, err := regexp2.Compile(p.full, regexp2.RE2, regexp2.OptionMaintainCaptureOrder(), regexp2.OptionMaxBacktrackingStackSize(regexStack))
 	if err != nil {
 		return nil, regexError(err)
 	}
-	return &pattern{re: re}, nil
+	switch {
+	case limit > 0:
+		re.MatchTimeout = limit
+	case limit == 0:
+		re.MatchTimeout = DefaultRegexTime
+	}
+	return &pattern{kind: backtracking, perl: re}, nil
+}
+
+// literalPattern recognises text with or without anchors; nil if there is more.
+func literalPattern(t *syntax.Regexp) *pattern {
+	list := []*syntax.Regexp{t}
+	if t.Op == syntax.OpConcat {
+		list = t.Sub
+	}
+	begins := len(list) > 1 && list[0].Op == syntax.OpBeginText
+	if begins {
+		list = list[1:]
+	}
+	n := len(list)
+	ends := n == 3 && list[1].Op == syntax.OpQuest && isLiteral(list[1].Sub[0]) && string(list[1].Sub[0].Rune) == "\n" &&
+		list[2].Op == syntax.OpEndText
+	if !ends && n != 1 || !isLiteral(list[0]) {
+		return nil
+	}
+	p := &pattern{kind: substring, text: string(list[0].Rune)}
+	switch {
+	case begins && ends:
+		p.kind = whole
+	case begins:
+		p.kind = prefix
+	case ends:
+		p.kind = suffix
+	}
+	return p
 }
 
 func isLiteral(t *syntax.Regexp) bool {
@@ -74,65 +158,59 @@ func isLiteral(t *syntax.Regexp) bool {
 }
 
 func regexError(err error) error {
-	reason := "not understood"
-	var e *syntax.Error
+	reason := "the pattern is not understood"
+	var e patternError
 	if errors.As(err, &e) {
-		reason = e.Code.String()
-		switch {
-		case e.Code == syntax.ErrInvalidPerlOp:
-			reason = "look-around and other Perl groups are not supported"
-		case e.Code == syntax.ErrInvalidEscape && len(e.Expr) == 2 && e.Expr[1] >= '1' && e.Expr[1] <= '9':
-			reason = "back-references are not supported"
-		}
+		reason = string(e)
 	}
 	return &parse.Error{Code: parse.InvalidQuery, Message: "Invalid regular expression: " + reason, Err: err}
 }
 
-// strip removes what option x ignores: blanks and comments, except in
-// character classes, after a backslash and between \Q and \E.
-func strip(s string) string {
-	var b strings.Builder
-	class := false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && i+1 < len(s):
-			end := i + 2
-			if s[i+1] == 'Q' {
-				end = len(s)
-				if j := strings.Index(s[i:], `\E`); j >= 0 {
-					end = i + j + 2
-				}
-			}
-			b.WriteString(s[i:end])
-			i = end - 1
-			continue
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-			b.WriteByte(c)
-			// A "]" that comes first, also after "^", is a member of the class.
-			if i+1 < len(s) && s[i+1] == '^' {
-				i++
-				b.WriteByte('^')
-			}
-			if i+1 < len(s) && s[i+1] == ']' {
-				i++
-				b.WriteByte(']')
-			}
-			continue
-		case strings.IndexByte(" \t\n\r\f\v", c) >= 0:
-			continue
-		case c == '#':
-			j := strings.IndexByte(s[i:], '\n')
-			if j < 0 {
-				return b.String()
-			}
-			i += j
-			continue
-		}
-		b.WriteByte(c)
+// NewRegex returns a constraint on the texts at a path, compiled once for all
+// matchers; limit is the time for one text: 0 for the default, none if it is
+// negative. The error is a *parse.Error 102.
+func NewRegex(path Path, text, options string, limit time.Duration) (*Regex, error) {
+	p, err := newPattern(text, options, limit)
+	if err != nil {
+		return nil, err
 	}
-	return b.String()
+	return &Regex{Path: path, Pattern: text, Options: options, compiled: p}, nil
+}
+
+// pattern returns the compiled form.
+func (n *Regex) pattern() (*pattern, error) {
+	if n.compiled != nil {
+		return n.compiled, nil
+	}
+	return newPattern(n.Pattern, n.Options, 0)
+}
+
+// LiteralKind says what a pattern without anything but text asks for.
+type LiteralKind uint8
+
+// What [Regex.Literal] tells of a pattern.
+const (
+	NoLiteral LiteralKind = iota
+	Prefix                // the text begins a match
+	Contained             // the text is anywhere in a match
+	Whole                 // the match is the text, or the text and a newline
+)
+
+// Literal recognises patterns that are text, for databases with faster ways
+// than a pattern.
+func (n *Regex) Literal() (LiteralKind, string) {
+	p, err := n.pattern()
+	if err != nil {
+		return NoLiteral, ""
+	}
+	switch p.kind {
+	case prefix:
+		return Prefix, p.text
+	case substring:
+		return Contained, p.text
+	case whole:
+		return Whole, p.text
+	case general, suffix, backtracking:
+	}
+	return NoLiteral, ""
 }

@@ -18,6 +18,9 @@ type Limits struct {
 	// excludeKeys, default 50; Names bounds the elements of each list of
 	// names and the includes that follow from them, default 1000.
 	IncludeDepth, Names int
+	// RegexTime is how long a regular expression may take for one text,
+	// default DefaultRegexTime; negative: as long as it wants.
+	RegexTime time.Duration
 	// Now is the clock of $relativeTime; default time.Now.
 	Now func() time.Time
 }
@@ -443,8 +446,8 @@ func (p *parser) regex(path Path, v, options parse.Value, hasOptions bool) (Node
 	case len(pattern) > p.lim.RegexLen:
 		return nil, parse.Errorf(parse.InvalidQuery, "$regex is longer than the maximum allowed %d bytes", p.lim.RegexLen)
 	}
-	n := &Regex{Path: path, Pattern: pattern, Options: letters}
-	if _, err := translate(n); err != nil {
+	n, err := NewRegex(path, pattern, letters, p.lim.RegexTime)
+	if err != nil {
 		return nil, err
 	}
 	return n, nil

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/query"
@@ -68,4 +70,15 @@ func newIdempotency(cfg config.Config) (*rest.Idempotency, error) {
 		return nil, err
 	}
 	return &rest.Idempotency{Paths: o.Paths, TTL: o.TTL, Replay: o.Replay}, nil
+}
+
+// regexTime is the option liveQuery.regexTimeout as query.Limits has it.
+func regexTime(ms *int) time.Duration {
+	switch {
+	case ms == nil:
+		return query.DefaultRegexTime
+	case *ms == 0:
+		return -1
+	}
+	return time.Duration(*ms) * time.Millisecond
 }

@@ -284,6 +284,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 			AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
 			KeyPairs: cfg.LiveQueryServerOptions.KeyPairs, QueueBytes: cfg.LiveQueryServerOptions.QueueBytes,
 			PingInterval: time.Duration(cfg.LiveQueryServerOptions.WebsocketTimeout) * time.Millisecond,
+			QueryLimits:  query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
 			ClientIP:     clientIP, Log: s.log,
 		})
 		pub.to = append(pub.to, s.hub)

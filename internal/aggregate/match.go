@@ -246,7 +246,7 @@ func (c *compiler) operator(path []string, op string, v parse.Value, all *parse.
 		f, err := c.constraints(path, v)
 		return not(f), err
 	case "$regex":
-		t, err := regexTest(v, all.String("$options"))
+		t, err := c.regexTest(v, all.String("$options"))
 		return some(path, t), err
 	case "$options":
 		if !all.Has("$regex") {
@@ -355,7 +355,7 @@ func isLogical(key string) bool {
 
 // regexTest leaves regular expressions to the query package, which knows the
 // dialect.
-func regexTest(v parse.Value, options string) (test, error) {
+func (c *compiler) regexTest(v parse.Value, options string) (test, error) {
 	pattern, ok := v.(string)
 	if !ok {
 		return nil, errorf("$regex has to be a string")
@@ -365,6 +365,8 @@ func regexTest(v parse.Value, options string) (test, error) {
 	if err != nil {
 		return nil, err
 	}
+	scan := m.Scan()
+	c.p.scans = append(c.p.scans, scan)
 	return func(v parse.Value) bool {
 		s, ok := v.(string)
 		if !ok {
@@ -372,6 +374,6 @@ func regexTest(v parse.Value, options string) (test, error) {
 		}
 		o := &parse.Object{}
 		o.Set(key, s)
-		return m.Match(o)
+		return scan.Match(o)
 	}, nil
 }

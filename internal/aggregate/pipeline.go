@@ -18,6 +18,7 @@ type Pipeline struct {
 	byPointer bool // a $group is by a pointer, whose id is that of the row
 	where     query.Node
 	limit     int
+	scans     []*query.Scan // of regular expressions, which may take too long
 }
 
 // stage turns documents into others. It changes no document that it gets.
@@ -98,6 +99,11 @@ func runStages(r *run, stages []stage, docs []*parse.Map) ([]*parse.Map, error) 
 		var err error
 		if docs, err = s(r, docs); err != nil {
 			return nil, err
+		}
+		for _, scan := range r.p.scans {
+			if err := scan.Err(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return docs, nil

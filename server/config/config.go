@@ -86,6 +86,9 @@ type Config struct {
 // LiveQuery is the option liveQuery.
 type LiveQuery struct {
 	ClassNames []string `json:"classNames"`
+	// RegexTimeout is how long one $regex of a subscription may take for one
+	// text, in ms; 0: as long as it wants; absent: 100.
+	RegexTimeout *int `json:"regexTimeout"`
 }
 
 // LiveQueryOptions is the option liveQueryServerOptions.
@@ -167,6 +170,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ExpireInactiveSessions && c.SessionLength <= 0 {
 		p.addf("Session length must be a value greater than 0.")
+	}
+	if ms := c.LiveQuery.RegexTimeout; ms != nil && *ms < 0 {
+		p.addf("liveQuery.regexTimeout must not be negative, it is %d.", *ms)
 	}
 	if c.DefaultLimit <= 0 {
 		p.addf("Default limit must be a value greater than 0.")

@@ -77,7 +77,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestAllProblemsAreListed(t *testing.T) {
-	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","passwordPolicy":{},"defaultLimit":0}`)
+	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","passwordPolicy":{},"defaultLimit":0,"liveQuery":{"regexTimeout":-1}}`)
 	_, err := config.Load([]string{file, "--unknownFlag", "1"}, []string{"PORT=many"})
 	var p config.Problems
 	if !errors.As(err, &p) {
@@ -92,6 +92,7 @@ func TestAllProblemsAreListed(t *testing.T) {
 		"option passwordPolicy is not served by this version",
 		`"masterKeyIps" contains an invalid IP address "nowhere"`,
 		"databaseURI must begin with",
+		"liveQuery.regexTimeout must not be negative",
 		"Default limit must be a value greater than 0.",
 		"port must be between 0 and 65535",
 	} {

@@ -30,11 +30,20 @@ var (
 type filter struct {
 	doc     []byte         // never nil
 	matcher *query.Matcher // decides on what comes back; nil: doc is exact
+	scan    *query.Scan    // the run of matcher; nil without one
 	never   bool           // nothing can match
 }
 
 // match reports whether an object that the database returned is meant.
-func (f *filter) match(o *parse.Object) bool { return f.matcher == nil || f.matcher.Match(o) }
+func (f *filter) match(o *parse.Object) bool { return f.scan == nil || f.scan.Match(o) }
+
+// err returns what kept the filter from deciding.
+func (f *filter) err() error {
+	if f.scan == nil {
+		return nil
+	}
+	return f.scan.Err()
+}
 
 var emptyDocument = []byte{5, 0, 0, 0, 0}
 
@@ -54,7 +63,7 @@ func newFilter(class *schema.Class, where query.Node) (*filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.matcher = m
+		f.matcher, f.scan = m, m.Scan()
 	}
 	return f, nil
 }

@@ -117,6 +117,9 @@ func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice
 		if flt.match(o) && !fn(o) {
 			return nil
 		}
+		if err := flt.err(); err != nil {
+			return err
+		}
 	}
 	return cur.Err()
 }

@@ -169,6 +169,10 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 		top = storage.NewTop(func(a, b found) int { return less(a.object, b.object) }, skip, limit)
 	}
 	var near *parse.Object
+	var scan *query.Scan
+	if s.matcher != nil {
+		scan = s.matcher.Scan()
+	}
 	err := c.query(ctx, s.sql, s.args, func(r []driver.Value) (bool, error) {
 		x, err := s.t.decode(r, s.lazy, near)
 		if err != nil {
@@ -177,7 +181,8 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 		near = x.object
 		s.read++
 		switch {
-		case s.matcher != nil && !s.matcher.Match(x.object):
+		case scan != nil && !scan.Match(x.object):
+			return scan.Err() == nil, scan.Err()
 		case !s.sorted:
 			top.Add(x)
 		case skip > 0:
@@ -227,12 +232,13 @@ func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.N
 		})
 		return total, hintError(err)
 	}
+	scan := m.Scan()
 	err = c.query(ctx, t.selects+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
 		x, err := t.decode(r, false, nil)
-		if err == nil && m.Match(x.object) {
+		if err == nil && scan.Match(x.object) {
 			total++
 		}
-		return true, err
+		return true, errors.Join(err, scan.Err())
 	})
 	return total, hintError(err)
 }

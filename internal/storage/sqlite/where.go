@@ -333,7 +333,8 @@ func (w *where) exists(p query.Path) (exact bool) {
 	return true
 }
 
-// regex narrows to strings with the literal beginning of an anchored pattern.
+// regex asks for the text of a literal pattern, or narrows to strings with the
+// literal beginning of an anchored one.
 func (w *where) regex(n *query.Regex) (exact bool) {
 	col := w.t.byField[string(n.Path)]
 	if col == nil {
@@ -343,17 +344,33 @@ func (w *where) regex(n *query.Regex) (exact bool) {
 		w.add("0")
 		return true
 	}
-	prefix := literalPrefix(n)
+	switch kind, text := n.Literal(); kind {
+	case query.Prefix:
+		return w.begins(col, ascii(text)) && ascii(text) == text
+	case query.Whole:
+		w.add(col.sql+" IN (?, ?)", text, text+"\n")
+		return true
+	case query.Contained:
+		if strings.IndexByte(text, 0) < 0 {
+			w.add("instr("+col.sql+", ?)", text)
+			return true
+		}
+	case query.NoLiteral:
+	}
+	w.begins(col, literalPrefix(n))
+	return false
+}
+
+// begins asks for strings that begin with printable ASCII.
+func (w *where) begins(col *column, prefix string) (exact bool) {
 	if prefix == "" {
 		w.add(col.sql + " IS NOT NULL")
 		return false
 	}
 	w.add("("+col.sql+" >= ?", prefix)
-	if last := prefix[len(prefix)-1]; last < 0x7f {
-		w.add(" AND "+col.sql+" < ?", prefix[:len(prefix)-1]+string(rune(last+1)))
-	}
+	w.add(" AND "+col.sql+" < ?", prefix[:len(prefix)-1]+string(rune(prefix[len(prefix)-1]+1)))
 	w.add(")")
-	return false
+	return true
 }
 
 // literalPrefix returns the ASCII text with which every match of an anchored
@@ -370,7 +387,7 @@ func literalPrefix(n *query.Regex) string {
 		}
 		return ascii(text)
 	}
-	if strings.ContainsAny(rest, `|\`) {
+	if strings.ContainsAny(rest, `|\`) || strings.Contains(rest, "(?#") {
 		return ""
 	}
 	end := strings.IndexAny(rest, `.+*?()[]{}^$`)

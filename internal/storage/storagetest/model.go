@@ -44,12 +44,13 @@ func (m *Model) matching(class string, where query.Node) ([]*parse.Object, error
 		return nil, err
 	}
 	var out []*parse.Object
+	scan := matcher.Scan()
 	for _, o := range m.objects[class] {
-		if matcher.Match(o) {
+		if scan.Match(o) {
 			out = append(out, o)
 		}
 	}
-	return out, nil
+	return out, scan.Err()
 }
 
 // Find implements [storage.Store].
