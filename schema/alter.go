@@ -11,14 +11,24 @@ import (
 // primaryIndex is the name under which the protocol shows the index on the id.
 const primaryIndex = "_id_"
 
+// Rules say what bodies of /schemas may hold beyond what is always right. The
+// zero value is the protocol's default.
+type Rules struct {
+	// AnyUserID lets permissions name users by any text, as is needed where
+	// clients choose the ids of their objects.
+	AnyUserID bool
+	// AnyIndexField lets indexes be on fields that the class does not have.
+	AnyIndexField bool
+}
+
 // PlanCreate returns the steps that make the class which the body of POST
 // /schemas describes. name is its name as the route knows it. Errors are those
 // of the protocol (reference 01 §11.2 to §11.4).
-func PlanCreate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
+func (rules Rules) PlanCreate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
 	if have.Class(name) != nil || IsVolatile(name) {
 		return nil, parse.Errorf(parse.InvalidClassName, "Class %s already exists.", name)
 	}
-	if !ValidClassName(name) {
+	if !ValidClassName(name) || IsJoin(name) {
 		return nil, parse.Errorf(parse.InvalidClassName, badClassName, name)
 	}
 	v, _ := body.Get(keyFields)
@@ -31,7 +41,7 @@ func PlanCreate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
 	}
 	body = body.Clone()
 	body.Set(keyClassName, name)
-	c, err := ClassFromMap(body)
+	c, err := rules.class(body)
 	if err != nil {
 		return nil, err
 	}
@@ -43,12 +53,12 @@ func PlanCreate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
 // whole body is checked before the first step, so that a wrong index leaves
 // the fields as they were. Pargo's own keys may be given, too: indexOptions,
 // ownerField, ownerRoles, ownerWriteRoles and comment.
-func PlanUpdate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
+func (rules Rules) PlanUpdate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
 	c := have.Class(name)
 	if c == nil || IsVolatile(name) {
 		return nil, parse.Errorf(parse.InvalidClassName, "Class %s does not exist.", name)
 	}
-	a := alteration{was: c, class: *c}
+	a := alteration{rules: rules, was: c, class: *c}
 	a.class.Fields = maps.Clone(c.Fields)
 	for _, part := range [...]func(*parse.Map) error{a.fields, a.permissions, a.indexes, a.meta} {
 		if err := part(body); err != nil {
@@ -60,6 +70,7 @@ func PlanUpdate(have *Snapshot, name string, body *parse.Map) ([]Step, error) {
 
 // alteration is a change of one class as it is worked out.
 type alteration struct {
+	rules Rules
 	was   *Class
 	class Class // as it will be; its Fields are its own
 	steps []Step
@@ -126,12 +137,12 @@ func (a *alteration) drop(field string) error {
 	}
 	a.add(Step{Kind: DropField, Field: a.was.Fields[field]})
 	delete(a.class.Fields, field)
-	a.class.Indexes = slices.DeleteFunc(slices.Clone(a.class.Indexes), func(ix Index) bool { return ix.on(field) })
+	a.class.Indexes = slices.DeleteFunc(slices.Clone(a.class.Indexes), func(ix Index) bool { return ix.On(field) })
 	return nil
 }
 
-// on reports whether a field, or a part of it, is a key of the index.
-func (ix *Index) on(field string) bool {
+// On reports whether a field, or a part of it, is a key of the index.
+func (ix *Index) On(field string) bool {
 	return slices.ContainsFunc(ix.Keys, func(k IndexKey) bool {
 		root, _, _ := strings.Cut(k.Field, ".")
 		return root == field
@@ -197,7 +208,7 @@ func (a *alteration) permissions(body *parse.Map) error {
 		return nil
 	}
 	var err error
-	r := classReader{report: first(&err)}
+	r := classReader{Rules: a.rules, report: first(&err)}
 	r.permissions(parse.NewMap(parse.MapField{Key: keyCLP, Value: v}), &a.class)
 	if err != nil {
 		return err
@@ -253,7 +264,8 @@ func (a *alteration) indexes(body *parse.Map) error {
 		}
 		o, _ := options.Get(name)
 		opts, _ := o.(*parse.Map)
-		ix, err := IndexFromMap(&a.class, name, v, opts)
+		r := classReader{Rules: a.rules, report: first(&err)}
+		ix, _ := r.index("", &a.class, name, v, opts)
 		if err != nil {
 			return err
 		}

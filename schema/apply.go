@@ -58,9 +58,7 @@ func (s *Snapshot) apply(st *Step) error {
 	case DropField:
 		c.Fields = maps.Clone(c.Fields)
 		delete(c.Fields, st.Field.Name)
-		c.Indexes = slices.DeleteFunc(slices.Clone(c.Indexes), func(ix Index) bool {
-			return slices.ContainsFunc(ix.Keys, func(k IndexKey) bool { return k.Field == st.Field.Name })
-		})
+		c.Indexes = slices.DeleteFunc(slices.Clone(c.Indexes), func(ix Index) bool { return ix.On(st.Field.Name) })
 	case SetCLP:
 		c.CLP = st.CLP
 	case AddIndex:

@@ -56,7 +56,8 @@ type Index struct {
 	CaseInsensitive bool
 }
 
-// IndexKey is one key of an index. Kind is "" for a plain key, or "text", "2d", "2dsphere".
+// IndexKey is one key of an index: a field, or a path into an Object or Array.
+// Kind is "" for a plain key, or "text", "2d", "2dsphere", "hashed".
 type IndexKey struct {
 	Field string
 	Desc  bool

@@ -57,26 +57,26 @@ func first(err *error) reporter {
 	}
 }
 
-// CLPFromMap reads class-level permissions in their wire form. A nil map is
+// CLPFromMap reads stored class-level permissions in their wire form. A nil map is
 // "no permissions stored": nil. c, with its fields, is what names of columns
 // are checked against; a nil c leaves that check out, as is right for stored
 // permissions, whose fields may be gone. Errors have code 107 and the
 // protocol's texts.
 func CLPFromMap(m *parse.Map, c *Class) (*CLP, error) {
 	var err error
-	p := readCLP(m, c, first(&err))
+	r := clpReader{class: c, anyUser: c == nil, report: first(&err)}
+	p := r.read(m)
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func readCLP(m *parse.Map, c *Class, report reporter) *CLP {
+func (r *clpReader) read(m *parse.Map) *CLP {
 	if m == nil {
 		return nil
 	}
 	p := &CLP{Ops: map[Operation]*Permission{}, Protected: map[string][]string{}}
-	r := clpReader{class: c, report: report}
 	for key, v := range m.All() {
 		at := pointer(key)
 		switch key {
@@ -101,8 +101,10 @@ func readCLP(m *parse.Map, c *Class, report reporter) *CLP {
 }
 
 type clpReader struct {
-	class  *Class
-	report reporter
+	class *Class
+	// anyUser: a user id may be any text.
+	anyUser bool
+	report  reporter
 }
 
 func (r *clpReader) fail(at, format string, args ...any) {
@@ -122,7 +124,7 @@ func (r *clpReader) permission(at, op string, v parse.Value) *Permission {
 			p.PointerFields = r.pointerFields(at, op, v)
 			continue
 		}
-		if !validEntity(entity) && entity != entAuthenticated {
+		if !r.validEntity(entity) && entity != entAuthenticated {
 			r.fail(at, "'%s' is not a valid key for class level permissions", entity)
 			continue
 		}
@@ -145,14 +147,16 @@ func (r *clpReader) permission(at, op string, v parse.Value) *Permission {
 	return p
 }
 
-// validEntity accepts "*", "role:…" and what may be a user id; with custom ids
-// that is any text without blanks and punctuation that ids do not have.
-func validEntity(s string) bool {
+// validEntity accepts "*", "role:…" and what may be a user id.
+func (r *clpReader) validEntity(s string) bool {
 	if s == parse.Public {
 		return true
 	}
 	if name, ok := strings.CutPrefix(s, parse.RolePrefix); ok {
 		return name != ""
+	}
+	if r.anyUser {
+		return s != ""
 	}
 	for _, c := range s {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
@@ -210,7 +214,7 @@ func (r *clpReader) protected(at string, v parse.Value, into map[string][]string
 	}
 	for entity, v := range m.All() {
 		at := at + pointer(entity)
-		if !validEntity(entity) && (!strings.HasPrefix(entity, userFieldPrefix) || entity == userFieldPrefix) {
+		if !r.validEntity(entity) && (!strings.HasPrefix(entity, userFieldPrefix) || entity == userFieldPrefix) {
 			r.fail(at, "'%s' is not a valid key for class level permissions", entity)
 			continue
 		}
@@ -248,7 +252,7 @@ func (r *clpReader) acl(at string, v parse.Value) *parse.ACL {
 		at := at + pointer(entity)
 		rights, ok := v.(*parse.Map)
 		switch {
-		case !validEntity(entity):
+		case !r.validEntity(entity):
 			r.fail(at, "'%s' is not a valid key for class level permissions", entity)
 			continue
 		case !ok:

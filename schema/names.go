@@ -8,17 +8,35 @@ const (
 	SessionClass      = "_Session"
 	RoleClass         = "_Role"
 	InstallationClass = "_Installation"
+	ProductClass      = "_Product"
 )
 
 // joinPrefix begins the names of the classes that hold the members of relations.
 const joinPrefix = "_Join:"
 
+// maxName bounds the names of classes, fields and indexes: databases have
+// bounds of their own, which are met later and with less to say.
+const maxName = 120
+
+// IsJoin reports whether the name is that of a join class.
+func IsJoin(class string) bool { return strings.HasPrefix(class, joinPrefix) }
+
+// SplitJoin takes the name of a join class apart: the field of the relation and
+// the class that has it.
+func SplitJoin(name string) (field, class string, ok bool) {
+	rest, ok := strings.CutPrefix(name, joinPrefix)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ":")
+}
+
 // ValidClassName reports whether a class may have that name: a letter followed
 // by letters, digits and underscores, a system class, or _Join:key:Class.
 func ValidClassName(s string) bool {
-	if rest, ok := strings.CutPrefix(s, joinPrefix); ok {
-		key, class, ok := strings.Cut(rest, ":")
-		return ok && identifier(key) && (identifier(class) || IsSystem(class))
+	if IsJoin(s) {
+		field, class, ok := SplitJoin(s)
+		return ok && identifier(field) && (identifier(class) || IsSystem(class))
 	}
 	return IsSystem(s) || identifier(s) && !reserved(s)
 }
@@ -41,7 +59,7 @@ func identifier(s string) bool {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && len(s) <= maxName
 }
 
 func reserved(s string) bool {

@@ -43,7 +43,7 @@ func systemColumns(class string) (cols []column, ok bool) {
 		return append(columns(String, "installationId", "sessionToken"),
 			column{name: "user", typ: Pointer, target: UserClass},
 			column{name: "expiresAt", typ: Date}, column{name: "createdWith", typ: Object}), true
-	case "_Product":
+	case ProductClass:
 		return append(columns(String, "productIdentifier", "downloadName", "title", "subtitle"),
 			column{name: "download", typ: File}, column{name: "icon", typ: File}, column{name: "order", typ: Number}), true
 	}
@@ -106,7 +106,7 @@ func systemIndexes(class string) []Index {
 var storedSystem = [...]string{UserClass, SessionClass, RoleClass, InstallationClass}
 
 var allSystem = [...]string{
-	UserClass, SessionClass, RoleClass, InstallationClass, "_Product", "_PushStatus", "_JobStatus", "_JobSchedule",
+	UserClass, SessionClass, RoleClass, InstallationClass, ProductClass, "_PushStatus", "_JobStatus", "_JobSchedule",
 	"_Hooks", "_GlobalConfig", "_GraphQLConfig", "_Audience", "_Idempotency",
 }
 
@@ -141,6 +141,28 @@ func SystemClasses() []*Class {
 	}
 	return out
 }
+
+// JoinClass returns the class whose objects are the rows of a relation: the
+// owner's id and the member's.
+func JoinClass(name string) *Class {
+	return Complete(&Class{Name: name, Fields: map[string]*Field{
+		JoinOwner:  {Name: JoinOwner, Type: String},
+		JoinMember: {Name: JoinMember, Type: String},
+	}})
+}
+
+// Fields of a join class.
+const (
+	JoinOwner  = "owningId"
+	JoinMember = "relatedId"
+)
+
+// IsSingleton reports whether the class has one object only, whose id is
+// [SingletonID].
+func IsSingleton(class string) bool { return class == "_GlobalConfig" || class == "_GraphQLConfig" }
+
+// SingletonID is the id of the one object of a class that has but one.
+const SingletonID = "1"
 
 // isSystemField reports whether every class has a field of that name.
 func isSystemField(name string) bool {

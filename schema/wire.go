@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -132,9 +133,11 @@ func (ix *Index) wire() (keys, options *parse.Map) {
 // ClassFromMap reads a class in its wire form, as POST /schemas sends it and
 // GET /schemas answers it, and returns it complete with its default fields.
 // Errors are those of the protocol (reference 01 §11.3).
-func ClassFromMap(m *parse.Map) (*Class, error) {
+func ClassFromMap(m *parse.Map) (*Class, error) { return Rules{}.class(m) }
+
+func (rules Rules) class(m *parse.Map) (*Class, error) {
 	var err error
-	r := classReader{report: first(&err)}
+	r := classReader{Rules: rules, report: first(&err)}
 	c := r.class(m)
 	if err != nil {
 		return nil, err
@@ -153,16 +156,9 @@ func FieldFromMap(class, name string, v parse.Value) (*Field, error) {
 	return f, nil
 }
 
-// IndexFromMap reads one index of c; options may be nil.
-func IndexFromMap(c *Class, name string, keys parse.Value, options *parse.Map) (Index, error) {
-	var err error
-	r := classReader{report: first(&err)}
-	ix, _ := r.index("", c, name, keys, options)
-	return ix, err
-}
-
 // classReader reads classes; the zero flags read the wire form strictly.
 type classReader struct {
+	Rules
 	report reporter
 	// aliases lets User, Role, Session and Installation mean the system classes.
 	aliases bool
@@ -393,7 +389,8 @@ func (r *classReader) permissions(m *parse.Map, c *Class) {
 	switch v := v.(type) {
 	case nil:
 	case *parse.Map:
-		c.CLP = readCLP(v, c, func(sub string, err *parse.Error) { r.report(at+sub, err) })
+		p := clpReader{class: c, anyUser: r.AnyUserID, report: func(sub string, err *parse.Error) { r.report(at+sub, err) }}
+		c.CLP = p.read(v)
 	default:
 		r.fail(at, parse.InvalidJSON, "class level permissions must be an object")
 	}
@@ -437,14 +434,17 @@ func (r *classReader) index(at string, c *Class, name string, keys parse.Value, 
 		r.fail(at, parse.InvalidQuery, "Index %s must be an object of fields and directions.", name)
 		return ix, false
 	}
+	if !validIndexName(name) {
+		r.fail(at, parse.InvalidQuery, "Invalid index name: %s", name)
+		return ix, false
+	}
 	ix.Name = name
 	for key, v := range spec.All() {
 		k := IndexKey{Field: wireName(key)}
-		if k.Field == "" && r.loose || name == "_id_" {
+		if k.Field == "" && r.loose || name == primaryIndex {
 			return ix, false
 		}
-		f := c.Fields[k.Field]
-		if f == nil {
+		if !r.indexable(c, k.Field) {
 			r.fail(at+pointer(key), parse.InvalidQuery, "Field %s does not exist, cannot add index.", key)
 			return ix, false
 		}
@@ -455,7 +455,8 @@ func (r *classReader) index(at string, c *Class, name string, keys parse.Value, 
 			k.Kind = v
 		}
 		if !validKey(k, v) {
-			r.fail(at+pointer(key), parse.InvalidQuery, "Index %s: field %s must be 1, -1, \"text\", \"2d\" or \"2dsphere\".", name, key)
+			r.fail(at+pointer(key), parse.InvalidQuery,
+				"Index %s: field %s must be 1, -1, \"text\", \"2d\", \"2dsphere\" or \"hashed\".", name, key)
 			return ix, false
 		}
 		ix.Keys = append(ix.Keys, k)
@@ -475,6 +476,27 @@ func (r *classReader) index(at string, c *Class, name string, keys parse.Value, 
 		}
 	}
 	return ix, true
+}
+
+// indexable reports whether there is something to index under a field or a
+// path into an Object or Array.
+func (r *classReader) indexable(c *Class, path string) bool {
+	root, rest, dotted := strings.Cut(path, ".")
+	f := c.Fields[root]
+	switch {
+	case f == nil:
+		return r.AnyIndexField && ValidFieldName(root, c.Name)
+	case f.Type == Relation:
+		return false
+	case dotted:
+		return rest != "" && (f.Type == Object || f.Type == Array)
+	}
+	return true
+}
+
+// validIndexName excludes what some database takes for something else.
+func validIndexName(name string) bool {
+	return name != "" && len(name) <= maxName && !strings.ContainsAny(name, ".$\x00") && name != "*"
 }
 
 // wireName turns the name of a stored column into that of its field: "" for
@@ -504,7 +526,7 @@ func validKey(k IndexKey, v parse.Value) bool {
 	case float64:
 		return v == 1 || v == -1
 	case string:
-		return k.Kind == "text" || k.Kind == "2d" || k.Kind == "2dsphere"
+		return k.Kind == "text" || k.Kind == "2d" || k.Kind == "2dsphere" || k.Kind == "hashed"
 	}
 	return false
 }

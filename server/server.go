@@ -241,6 +241,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	}
 	o.PublicExplain = use.AllowPublicExplain
 	o.LockSchemas = file != nil && file.LockSchemas
+	o.Schemas = schema.Rules{AnyUserID: cfg.AllowCustomObjectID, AnyIndexField: use.AnyIndexField}
 	for into, list := range map[*rest.IPList][]string{
 		&o.MasterIPs: cfg.MasterKeyIPs, &o.ReadOnlyIPs: cfg.ReadOnlyMasterKeyIPs, &o.MaintenanceIPs: cfg.MaintenanceKeyIPs,
 	} {

@@ -2,7 +2,6 @@ package objects
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -101,7 +100,7 @@ func (s *Service) UpdateAll(ctx context.Context, p *access.Principal, writes []*
 	})
 	out := b.finish(ctx)
 	for i := range out { // decided on a state that is gone: anew, one by one
-		if errors.Is(out[i].Err, errChanged) {
+		if moved(out[i].Err) {
 			out[i].Saved, out[i].Err = s.Update(ctx, p, writes[i])
 		}
 	}

@@ -24,11 +24,22 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 	return saved, wr.finish(ctx, saved)
 }
 
-// prepareCreate takes a create through all the steps before the store's.
+// prepareCreate takes a create through all the steps before the store's, and
+// again if its class was made or changed by others meanwhile.
 func (s *Service) prepareCreate(ctx context.Context, p *access.Principal, w *Write) (*writing, error) {
 	if err := access.Writable(p, schema.Create); err != nil {
 		return nil, err
 	}
+	for range rereads {
+		wr, err := s.judgeCreate(ctx, p, w)
+		if !moved(err) {
+			return wr, err
+		}
+	}
+	return nil, errContended()
+}
+
+func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write) (*writing, error) {
 	id, err := s.newID(w)
 	if err != nil {
 		return nil, err
@@ -113,6 +124,9 @@ func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op s
 
 // newID returns the id of a new object: the client's where that is allowed.
 func (s *Service) newID(w *Write) (string, error) {
+	if schema.IsSingleton(w.Class) {
+		return schema.SingletonID, nil
+	}
 	v, sent := w.Body.Get(parse.KeyObjectID)
 	if s.o.AllowCustomObjectID {
 		if !sent {

@@ -84,7 +84,7 @@ func New(store storage.Store, reg *schema.Registry, app *cloudcode.App, o Option
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{core: &core{o: o, reg: reg, app: app, rules: map[string]ClassRule{}}, store: store}
+	s := &Service{core: &core{o: o, reg: reg, app: app, rules: map[string]ClassRule{schema.ProductClass: productRule{}}}, store: store}
 	s.root = s
 	return s
 }
@@ -138,8 +138,12 @@ func (s *Service) class(p *access.Principal, name string, op schema.Operation) (
 			return nil, err
 		}
 	}
-	if c := s.reg.Current().Class(name); c != nil {
+	snap := s.reg.Current()
+	if c := snap.Class(name); c != nil {
 		return c, nil
+	}
+	if schema.IsJoin(name) {
+		return joinClass(snap, name, op)
 	}
 	if schema.IsSystem(name) || schema.IsVolatile(name) {
 		return nil, nil
@@ -148,6 +152,22 @@ func (s *Service) class(p *access.Principal, name string, op schema.Operation) (
 		return nil, parse.Denyf(parse.OperationForbidden, "This user is not allowed to access non-existent class: %s", name)
 	}
 	return nil, nil
+}
+
+// joinClass is the class of the rows of a relation, which the master key may
+// read; nil if there is no such relation.
+func joinClass(snap *schema.Snapshot, name string, op schema.Operation) (*schema.Class, error) {
+	switch op {
+	case schema.Find, schema.Get, schema.Count:
+	default:
+		return nil, parse.Errorf(parse.OperationForbidden, "Class %s is written by AddRelation and RemoveRelation alone.", name)
+	}
+	field, class, _ := schema.SplitJoin(name)
+	owner := snap.Class(class)
+	if owner == nil || owner.Field(field) == nil || owner.Field(field).Type != schema.Relation {
+		return nil, nil
+	}
+	return schema.JoinClass(name), nil
 }
 
 // newClass defines a class that a create is about to bring into being.

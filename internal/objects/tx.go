@@ -72,7 +72,7 @@ func (s *Service) InTx(ctx context.Context, fn func(ctx context.Context, tx *Ser
 		}
 		if st != nil && st.schema != nil {
 			// Schema changes do not belong to the transaction.
-			if _, err := s.reg.Apply(ctx, st.schema); err != nil {
+			if _, err := s.reg.Apply(ctx, st.schema); err != nil && !errors.Is(err, errSchemaMoved) {
 				return err
 			}
 			continue

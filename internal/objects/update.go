@@ -20,11 +20,15 @@ const rereads = 32
 // errChanged says that the object is no longer as it was read.
 var errChanged = errors.New("the object changed meanwhile")
 
+// moved reports whether a write has to be judged anew, since its object or its
+// class is not as it was.
+func moved(err error) bool { return errors.Is(err, errChanged) || errors.Is(err, errSchemaMoved) }
+
 // Update changes an object. What the caller may not write is not found: 101.
 func (s *Service) Update(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
 	for range rereads {
 		saved, err := s.update(ctx, p, w)
-		if !errors.Is(err, errChanged) {
+		if !moved(err) {
 			return saved, err
 		}
 	}

@@ -13,6 +13,14 @@ import (
 // fields that the class does not have.
 func (wr *writing) checkFields(body *parse.Map) error {
 	geo := false
+	for _, v := range body.All() {
+		if _, ok := v.(parse.GeoPoint); ok {
+			if geo {
+				return parse.Errorf(parse.IncorrectType, "there can only be one geopoint field in a class")
+			}
+			geo = true
+		}
+	}
 	for _, key := range keys(body) {
 		v, _ := body.Get(key)
 		if strings.HasPrefix(key, "_") && wr.Principal.Kind == access.Maintenance {
@@ -23,12 +31,6 @@ func (wr *writing) checkFields(body *parse.Map) error {
 		}
 		if err := wr.checkType(key, v); err != nil {
 			return err
-		}
-		if _, ok := v.(parse.GeoPoint); ok {
-			if geo {
-				return parse.Errorf(parse.IncorrectType, "there can only be one geopoint field in a class")
-			}
-			geo = true
 		}
 	}
 	return wr.mayAdd()
@@ -63,6 +65,9 @@ func (wr *writing) checkType(key string, v parse.Value) error {
 		}
 	}
 	if f == nil {
+		if typ == schema.GeoPoint && hasGeoPoint(wr.Class) {
+			return errSecondGeoPoint()
+		}
 		wr.added = append(wr.added, &schema.Field{Name: name, Type: typ, TargetClass: target})
 		return nil
 	}
@@ -70,6 +75,20 @@ func (wr *writing) checkType(key string, v parse.Value) error {
 		return nil
 	}
 	return sameType(wr.Class.Name, f, typ, target)
+}
+
+func hasGeoPoint(c *schema.Class) bool {
+	for _, f := range c.Fields {
+		if f.Type == schema.GeoPoint {
+			return true
+		}
+	}
+	return false
+}
+
+// errSecondGeoPoint refuses what MongoDB cannot search, on every database.
+func errSecondGeoPoint() error {
+	return parse.Errorf(parse.IncorrectType, "MongoDB only supports one GeoPoint field in a class.")
 }
 
 func sameType(class string, f *schema.Field, typ schema.Type, target string) error {

@@ -192,16 +192,24 @@ func (s *Service) relate(ctx context.Context, owner string, ops []relationOp) er
 // of its own, and takes long to get there.
 const maxFields = 1000
 
+// errSchemaMoved says that the class is no longer as the write found it, and
+// that the write has to be judged anew.
+var errSchemaMoved = errors.New("the class changed meanwhile")
+
 // ensureSchema brings class and fields into being that the write needs.
 func (wr *writing) ensureSchema(ctx context.Context) error {
 	if !wr.missing && len(wr.added) == 0 {
 		return nil
 	}
 	name := wr.Class.Name
-	def, added := wr.Class, wr.added
+	def, added, missing := wr.Class, wr.added, wr.missing
 	snap, err := wr.s.apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
 		var steps []schema.Step
 		c := have.Class(name)
+		if c != nil && (missing || c.CLP != def.CLP) {
+			// Made or changed by somebody else meanwhile: his permissions count.
+			return nil, errSchemaMoved
+		}
 		if c == nil {
 			steps = append(steps, schema.Step{Kind: schema.CreateClass, Class: name, Def: def})
 			c = def
@@ -212,6 +220,9 @@ func (wr *writing) ensureSchema(ctx context.Context) error {
 					return nil, err
 				}
 				continue
+			}
+			if f.Type == schema.GeoPoint && hasGeoPoint(c) {
+				return nil, errSecondGeoPoint()
 			}
 			steps = append(steps, schema.Step{Kind: schema.AddFieldStep, Class: name, Field: f})
 		}

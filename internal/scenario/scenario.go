@@ -212,6 +212,21 @@ func (s *Server) Do(t *testing.T, st *Step) string {
 	if name == "" {
 		name = st.Method + " " + st.Path
 	}
+	status, got := s.send(t, name, st)
+	s.check(t, name, st, status, got)
+	return got
+}
+
+// Ask sends the request of a step and returns the body of the answer, whatever
+// it is. Unlike Do, it may be called from many goroutines.
+func (s *Server) Ask(t *testing.T, st *Step) string {
+	t.Helper()
+	_, got := s.send(t, st.Path, st)
+	return got
+}
+
+func (s *Server) send(t *testing.T, name string, st *Step) (status int, body string) {
+	t.Helper()
 	method := st.Method
 	if method == "" {
 		method = http.MethodGet
@@ -224,11 +239,11 @@ func (s *Server) Do(t *testing.T, st *Step) string {
 		}
 		target += "?" + v.Encode()
 	}
-	var body io.Reader
+	var sent io.Reader
 	if st.Body != "" {
-		body = strings.NewReader(s.expand(t, st.Body))
+		sent = strings.NewReader(s.expand(t, st.Body))
 	}
-	r := httptest.NewRequestWithContext(t.Context(), method, target, body)
+	r := httptest.NewRequestWithContext(t.Context(), method, target, sent)
 	r.RemoteAddr = "127.0.0.1:1"
 	r.Header.Set("X-Parse-Application-Id", AppID)
 	switch st.As {
@@ -251,9 +266,7 @@ func (s *Server) Do(t *testing.T, st *Step) string {
 	}
 	w := httptest.NewRecorder()
 	s.Handler.ServeHTTP(w, r)
-	got := w.Body.String()
-	s.check(t, name, st, w.Code, got)
-	return got
+	return w.Code, w.Body.String()
 }
 
 func (s *Server) check(t *testing.T, name string, st *Step, status int, got string) {

@@ -15,6 +15,13 @@ type DatabaseUse struct {
 	AllowPublicExplain bool
 	// MaxTime bounds each find and count; 0: no bound.
 	MaxTime time.Duration
+	// SchemaCacheTTL is how long a schema is believed that another server than
+	// pargo may have changed; 0: the default.
+	SchemaCacheTTL time.Duration
+	// SchemaHooks asks to see such changes as soon as those of pargo.
+	SchemaHooks bool
+	// AnyIndexField allows indexes on fields that a class does not have.
+	AnyIndexField bool
 	// Ignored lists what was given of Parse Server's options and has no effect.
 	Ignored []string
 }
@@ -25,17 +32,20 @@ var ignoredDatabaseOptions = strings.Fields(`appName authMechanism authMechanism
 	autoSelectFamilyAttemptTimeout batchSize clientMetadata compressors connectTimeoutMS createIndexAuthDataUniqueness
 	createIndexRoleName createIndexUserEmail createIndexUserEmailCaseInsensitive createIndexUserEmailVerifyToken
 	createIndexUserPasswordResetToken createIndexUserUsername createIndexUserUsernameCaseInsensitive directConnection
-	disableIndexFieldValidation enableSchemaHooks forceServerObjectId heartbeatFrequencyMS loadBalanced localThresholdMS
+	forceServerObjectId heartbeatFrequencyMS loadBalanced localThresholdMS
 	logClientEvents maxConnecting maxIdleTimeMS maxPoolSize maxStalenessSeconds minPoolSize proxyHost proxyPassword
 	proxyPort proxyUsername readConcernLevel readPreference readPreferenceTags replicaSet retryReads retryWrites
-	schemaCacheTtl serverMonitoringMode serverSelectionTimeoutMS socketTimeoutMS srvMaxHosts srvServiceName ssl tls
+	serverMonitoringMode serverSelectionTimeoutMS socketTimeoutMS srvMaxHosts srvServiceName ssl tls
 	tlsAllowInvalidCertificates tlsAllowInvalidHostnames tlsCAFile tlsCertificateKeyFile tlsCertificateKeyFilePassword
 	tlsInsecure waitQueueTimeoutMS zlibCompressionLevel`)
 
 // databaseVariables are the environment variables of single databaseOptions.
 var databaseVariables = map[string]string{
-	"PARSE_SERVER_DATABASE_ALLOW_PUBLIC_EXPLAIN": "allowPublicExplain",
-	"PARSE_SERVER_DATABASE_MAX_TIME_MS":          "maxTimeMS",
+	"PARSE_SERVER_DATABASE_ALLOW_PUBLIC_EXPLAIN":           "allowPublicExplain",
+	"PARSE_SERVER_DATABASE_MAX_TIME_MS":                    "maxTimeMS",
+	"PARSE_SERVER_DATABASE_SCHEMA_CACHE_TTL":               "schemaCacheTtl",
+	"PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS":            "enableSchemaHooks",
+	"PARSE_SERVER_DATABASE_DISABLE_INDEX_FIELD_VALIDATION": "disableIndexFieldValidation",
 }
 
 // DatabaseUse reads databaseOptions.
@@ -45,16 +55,26 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 	if err != nil {
 		return out, fmt.Errorf("The option databaseOptions must be an object.")
 	}
+	flags := map[string]*bool{
+		"allowPublicExplain": &out.AllowPublicExplain, "enableSchemaHooks": &out.SchemaHooks, "disableIndexFieldValidation": &out.AnyIndexField,
+	}
 	for _, name := range sorted(m) {
 		v := m[name]
 		switch {
 		case v == nil:
-		case name == "allowPublicExplain":
-			allow, ok := v.(bool)
+		case flags[name] != nil:
+			set, ok := v.(bool)
 			if !ok {
-				return out, fmt.Errorf("The option databaseOptions.allowPublicExplain must be a boolean.")
+				return out, fmt.Errorf("The option databaseOptions.%s must be a boolean.", name)
 			}
-			out.AllowPublicExplain = allow
+			*flags[name] = set
+		case name == "schemaCacheTtl":
+			n, ok := v.(float64)
+			if !ok || n < 0 {
+				return out, fmt.Errorf("The option databaseOptions.schemaCacheTtl must be a number of seconds.")
+			}
+			const longest = 24 * time.Hour
+			out.SchemaCacheTTL = time.Duration(min(n, longest.Seconds()) * float64(time.Second))
 		case name == "maxTimeMS":
 			n, ok := v.(float64)
 			if !ok || n < 0 || n != math.Trunc(n) || n > math.MaxInt32 {

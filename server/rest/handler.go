@@ -16,6 +16,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 // Keys are the credentials of the application; an empty one is not in use.
@@ -70,6 +71,8 @@ type Options struct {
 	Sanitize bool
 	// LockSchemas forbids to create and change classes over /schemas.
 	LockSchemas bool
+	// Schemas are the rules for what is written to /schemas.
+	Schemas schema.Rules
 	// ClientIP finds the address of the client behind trusted proxies.
 	ClientIP func(*http.Request) string
 	// State is what /health reports: "ok", "starting", "error" ….

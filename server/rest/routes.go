@@ -80,6 +80,11 @@ func routeTable() []route {
 	add("PUT", "/schemas/:className", updateSchema)
 	add("DELETE", "/schemas/:className", deleteSchema)
 	add("DELETE", "/purge/:className", purge)
+	add("GET", "/push_audiences", fixed(audienceClass, readAudience(find)))
+	add("POST", "/push_audiences", fixed(audienceClass, forMaster(create)))
+	add("GET", "/push_audiences/:objectId", fixedID(audienceClass, readAudience(get)))
+	add("PUT", "/push_audiences/:objectId", fixedID(audienceClass, forMaster(update)))
+	add("DELETE", "/push_audiences/:objectId", fixedID(audienceClass, forMaster(remove)))
 	return table
 }
 

@@ -51,7 +51,7 @@ func createSchema(ctx context.Context, c *call) (reply, error) {
 		return reply{}, parse.Errorf(parse.MissingRequiredField, "POST /schemas needs a class name.")
 	}
 	snap, err := c.h.objs.ChangeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		return schema.PlanCreate(have, name, c.body)
+		return c.h.o.Schemas.PlanCreate(have, name, c.body)
 	})
 	if err != nil {
 		return reply{}, err
@@ -69,7 +69,7 @@ func updateSchema(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	snap, err := c.h.objs.ChangeSchema(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		return schema.PlanUpdate(have, name, c.body)
+		return c.h.o.Schemas.PlanUpdate(have, name, c.body)
 	})
 	if err != nil {
 		return reply{}, err

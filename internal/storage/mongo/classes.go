@@ -104,7 +104,58 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 		}
 		classes = append(classes, c)
 	}
-	return classes, d.failure(ctx, "load", schemaCollection, cur.Err())
+	if err := cur.Err(); err != nil {
+		return nil, d.failure(ctx, "load", schemaCollection, err)
+	}
+	classes, err = d.addVolatile(ctx, classes)
+	return classes, d.failure(ctx, "load", schemaCollection, err)
+}
+
+// addVolatile adds the classes of which a collection is all that there is,
+// and completes those that have a document with a part of their columns.
+func (d *DB) addVolatile(ctx context.Context, classes []*schema.Class) ([]*schema.Class, error) {
+	names, err := d.db.ListCollectionNames(ctx, bson.D{})
+	if err != nil {
+		return nil, err
+	}
+	recorded := map[string]bool{}
+	for i, c := range classes {
+		recorded[c.Name] = true
+		if schema.IsVolatile(c.Name) {
+			if classes[i], err = d.volatile(ctx, c); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, name := range names {
+		name, ours := strings.CutPrefix(name, d.prefix)
+		if !ours || recorded[name] || !schema.IsVolatile(name) {
+			continue
+		}
+		c, err := d.volatile(ctx, &schema.Class{Name: name})
+		if err != nil {
+			return nil, err
+		}
+		classes = append(classes, c)
+	}
+	return classes, nil
+}
+
+// volatile completes a class with its default columns, and with those of its
+// default indexes that the database has.
+func (d *DB) volatile(ctx context.Context, c *schema.Class) (*schema.Class, error) {
+	c = schema.Complete(c)
+	if len(c.Indexes) == 0 {
+		return c, nil
+	}
+	real, err := d.realIndexes(ctx, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	c.Indexes = slices.DeleteFunc(c.Indexes, func(ix schema.Index) bool {
+		return !slices.ContainsFunc(real, func(r realIndex) bool { return r.Name == ix.Name })
+	})
+	return c, nil
 }
 
 // child returns the object at key; nil if there is none.
@@ -156,7 +207,7 @@ func classFromDocument(m *parse.Map) (*schema.Class, error) {
 		}
 	}
 	if clp := child(meta, metaCLP); clp != nil {
-		p, err := schema.CLPFromMap(clp, c)
+		p, err := schema.CLPFromMap(clp, nil)
 		if err != nil {
 			return nil, err
 		}

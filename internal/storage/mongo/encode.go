@@ -267,7 +267,7 @@ func (e *encoder) field(dst []byte, class *schema.Class, field string, v parse.V
 
 // id appends the objectId.
 func id(dst []byte, class, objectID string) []byte {
-	if isSingleton(class) {
+	if schema.IsSingleton(class) {
 		if n, err := strconv.ParseInt(objectID, 10, 32); err == nil {
 			return bsoncore.AppendInt32Element(dst, keyID, int32(n))
 		}

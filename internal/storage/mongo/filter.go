@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -263,6 +264,8 @@ func (w *walker) equal(t target, v parse.Value) cond {
 	switch {
 	case t.indexed || !plain(v, t.deep):
 		return t.present()
+	case t.key == keyID && nativeIDs(w.class.Name):
+		c = w.nativeID(v)
 	case t.key == keyID:
 		c = single(t.key, func(dst []byte, _ string) []byte { return w.idValue(dst, v) })
 	default:
@@ -284,6 +287,21 @@ func (w *walker) idValue(dst []byte, v parse.Value) []byte {
 		return id(dst, w.class.Name, s)
 	}
 	return w.enc.inner(dst, keyID, v, 1)
+}
+
+// nativeIDs reports whether Parse Server gives the documents of a class an
+// ObjectID, which the protocol shows in hexadecimal.
+func nativeIDs(class string) bool { return class == "_Hooks" || schema.IsJoin(class) }
+
+// nativeID finds a document by either form of its id.
+func (w *walker) nativeID(v parse.Value) cond {
+	text := single(keyID, func(dst []byte, _ string) []byte { return w.idValue(dst, v) })
+	s, _ := v.(string)
+	oid, err := bson.ObjectIDFromHex(s)
+	if err != nil {
+		return text
+	}
+	return or([]cond{text, single(keyID, func(dst []byte, key string) []byte { return bsoncore.AppendObjectIDElement(dst, key, oid) })})
 }
 
 // equalShort is equal for types with a stored form of their own.
@@ -414,7 +432,7 @@ func (w *walker) in(t target, values []parse.Value) cond {
 
 // listable reports whether v may stand in a list of $in.
 func (w *walker) listable(t target, v parse.Value) bool {
-	if t.key == keyID && isSingleton(w.class.Name) {
+	if t.key == keyID && (schema.IsSingleton(w.class.Name) || nativeIDs(w.class.Name)) {
 		return false
 	}
 	switch v.(type) {

@@ -3,7 +3,6 @@ package mongo
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -126,7 +126,16 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	if hasCode(err, codeIndexOptions, codeIndexKeySpecs) {
 		err = d.acceptIndex(ctx, className, idx, keys, err)
 	}
-	if err != nil {
+	switch {
+	case mongo.IsDuplicateKeyError(err):
+		e := &storage.DuplicateError{Class: className, Index: idx.Name}
+		for _, k := range idx.Keys {
+			e.Fields = append(e.Fields, k.Field)
+		}
+		return e
+	case hasCode(err, codeCannotCreateIndex, codeInvalidIndexOption, codeGeoValue, codeGeoExtract):
+		return &parse.Error{Code: parse.InvalidQuery, Message: "Index " + idx.Name + " cannot be made: the database refuses it.", Err: err}
+	case err != nil:
 		return err
 	}
 	return d.recordIndex(ctx, className, idx, spec)
@@ -144,7 +153,9 @@ func (d *DB) acceptIndex(ctx context.Context, className string, idx *schema.Inde
 			return nil
 		}
 	}
-	return fmt.Errorf("index %s exists with other keys or options; drop it first: %w", idx.Name, cause)
+	return &parse.Error{
+		Code: parse.InvalidQuery, Message: "Index " + idx.Name + " exists with other keys or options; drop it first.", Err: cause,
+	}
 }
 
 // recordIndex enters an index into _SCHEMA, by stored keys as Parse Server does.

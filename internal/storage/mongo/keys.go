@@ -61,11 +61,6 @@ func isAuthData(class *schema.Class, field string) bool {
 	return field == authData && class.Name == classUser
 }
 
-// isSingleton reports whether the class has one document, whose _id is the integer 1.
-func isSingleton(class string) bool {
-	return class == "_GlobalConfig" || class == "_GraphQLConfig"
-}
-
 // fieldType returns the type of a field, 0 if the schema does not know it.
 func fieldType(class *schema.Class, field string) schema.Type {
 	if f := class.Fields[field]; f != nil {

@@ -128,20 +128,24 @@ func (d *DB) collection(name string) *mongo.Collection { return d.db.Collection(
 
 // Error codes of the server.
 const (
-	codeBadValue          = 2
-	codeTypeMismatch      = 14
-	codeOverflow          = 15
-	codePathNotViable     = 28
-	codeIndexNotFound     = 27
-	codeNamespaceNotFound = 26
-	codeConflictingPaths  = 40
-	codeIndexOptions      = 85
-	codeIndexKeySpecs     = 86
-	codeTooLarge          = 10334
-	codeTooLargeAfter     = 17419 // an update would make the document too large
-	codeRegex             = 51091
-	codeRegexOptions      = 51108
-	codeMaxTimeExpired    = 50
+	codeBadValue           = 2
+	codeTypeMismatch       = 14
+	codeOverflow           = 15
+	codePathNotViable      = 28
+	codeIndexNotFound      = 27
+	codeNamespaceNotFound  = 26
+	codeConflictingPaths   = 40
+	codeCannotCreateIndex  = 67
+	codeIndexOptions       = 85
+	codeIndexKeySpecs      = 86
+	codeInvalidIndexOption = 197
+	codeTooLarge           = 10334
+	codeGeoValue           = 16572 // a value of an object is no place
+	codeGeoExtract         = 16755
+	codeTooLargeAfter      = 17419 // an update would make the document too large
+	codeRegex              = 51091
+	codeRegexOptions       = 51108
+	codeMaxTimeExpired     = 50
 )
 
 // objectTooLarge is Parse's code for an object beyond the limit of the database.
@@ -162,8 +166,9 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return nil
 	}
 	var pe *parse.Error
+	var dup *storage.DuplicateError
 	switch {
-	case errors.As(err, &pe):
+	case errors.As(err, &pe), errors.As(err, &dup):
 		return err
 	case mongo.IsDuplicateKeyError(err):
 		return duplicate(class, err)

@@ -80,6 +80,11 @@ func (d *DB) setMeta(ctx context.Context, class string, set *parse.Map, unset []
 }
 
 func (d *DB) createClass(ctx context.Context, c *schema.Class) error {
+	if schema.IsVolatile(c.Name) {
+		// Parse Server keeps no document of these. What goes beyond their
+		// default columns has one.
+		return d.createVolatile(ctx, c)
+	}
 	doc, err := classDocument(c)
 	if err != nil {
 		return err
@@ -110,6 +115,23 @@ func (d *DB) createClass(ctx context.Context, c *schema.Class) error {
 	if c.Name == classUser {
 		d.anonymousIndexed.Store(false) // the collection is new
 		d.ensureAnonymousIndex(ctx)
+	}
+	return nil
+}
+
+func (d *DB) createVolatile(ctx context.Context, c *schema.Class) error {
+	def := schema.SystemClass(c.Name)
+	for _, f := range sortedFields(c) {
+		if def.Field(f.Name) == nil {
+			if err := d.addField(ctx, c.Name, f); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Indexes {
+		if err := d.addIndex(ctx, c.Name, &c.Indexes[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -217,7 +239,8 @@ func (d *DB) checkType(ctx context.Context, class string, f *schema.Field) error
 	if ok && t == f.Type && target == f.TargetClass {
 		return nil
 	}
-	return parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s; expected %s but got %s", class, f.Name, have, typeText(f))
+	return parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s; expected %s but got %s", class, f.Name,
+		schema.TypeString(t, target), schema.TypeString(f.Type, f.TargetClass))
 }
 
 func (d *DB) dropField(ctx context.Context, class string, f *schema.Field) error {

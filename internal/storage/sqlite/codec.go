@@ -118,7 +118,7 @@ func decodeClass(def string) (*schema.Class, error) {
 		}
 	}
 	if clp, ok := mapAt(m, "clp"); ok {
-		if c.CLP, err = schema.CLPFromMap(clp, c); err != nil {
+		if c.CLP, err = schema.CLPFromMap(clp, nil); err != nil {
 			return nil, fmt.Errorf("stored schema of %s: %w", c.Name, err)
 		}
 	}

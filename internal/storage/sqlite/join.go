@@ -3,9 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"strings"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 const (
@@ -96,4 +98,14 @@ func (x *tx) Owning(ctx context.Context, r storage.Join, relatedIDs []string) (o
 		return err
 	})
 	return out, err
+}
+
+// joinTable stands for the table of a join class, which the master key may
+// read: the rows of one relation, with the columns of every table.
+func joinTable(class string) string {
+	const id = `printf('%024x', n)`
+	return "(SELECT n AS rowid, " + id + " AS " + colID + ", NULL AS " + colCreated + ", NULL AS " + colUpdated +
+		", NULL AS " + colRead + ", NULL AS " + colWrite + ", owner AS " + fieldColumn(schema.JoinOwner) +
+		", member AS " + fieldColumn(schema.JoinMember) + `, '{"objectId":"' || ` + id + ` || '","owningId":' || json_quote(owner) || ` +
+		`',"relatedId":' || json_quote(member) || '}' AS ` + colDoc + ` FROM "_join" WHERE j = '` + strings.ReplaceAll(class, "'", "''") + "')"
 }

@@ -105,6 +105,12 @@ func applyStep(ctx context.Context, c *conn, st *schema.Step) error {
 	case schema.AddFieldStep:
 		if have.Field(st.Field.Name) == nil {
 			err = addColumn(ctx, c, next, st.Field)
+			// Indexes may have been waiting for the field.
+			for i := 0; i < len(next.Indexes) && err == nil; i++ {
+				if ix := &next.Indexes[i]; ix.On(st.Field.Name) {
+					err = createIndex(ctx, c, next, ix)
+				}
+			}
 		}
 	case schema.DropField:
 		if f := have.Field(st.Field.Name); f != nil {
@@ -213,7 +219,7 @@ func dropField(ctx context.Context, c *conn, have *schema.Class, f *schema.Field
 	t := newTable(have)
 	for i := range have.Indexes {
 		ix := &have.Indexes[i]
-		if slices.ContainsFunc(ix.Keys, func(k schema.IndexKey) bool { return k.Field == f.Name }) {
+		if ix.On(f.Name) {
 			if err := dropIndex(ctx, c, have, ix.Name); err != nil {
 				return err
 			}

@@ -143,6 +143,9 @@ func isSystemField(name string) bool {
 
 func newTable(c *schema.Class) *table {
 	t := &table{class: c, sql: quote(tableName(c.Name)), byField: map[string]*column{}, uniques: map[string]*schema.Index{}}
+	if schema.IsJoin(c.Name) {
+		t.sql = joinTable(c.Name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
 		f := c.Fields[name]
 		if isSystemField(name) || !hasColumn(f.Type) {
@@ -209,7 +212,7 @@ const nullSuffix = "/null"
 // indexKey returns the SQL of one key of an index; ok is false for what
 // SQLite cannot index: arrays, objects as a whole, text, positions.
 func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bool) {
-	if k.Kind != "" {
+	if k.Kind != "" && k.Kind != "hashed" { // equality is all that a hash is for
 		return "", false
 	}
 	if col := t.byField[k.Field]; col != nil {

@@ -88,6 +88,12 @@ func testSchema(t *testing.T, s storage.Store) {
 	if o := get(t, s, c, "x1"); c.Field("n") != nil || o.Fields.Has("n") || !o.Fields.Has("added") || len(c.Indexes) != 0 {
 		t.Errorf("after dropping the field: %+v", c)
 	}
+	// Permissions may name a field that is gone.
+	apply(schema.Step{Kind: schema.SetCLP, Class: "Thing", CLP: def.CLP},
+		schema.Step{Kind: schema.DropField, Class: "Thing", Field: &schema.Field{Name: "t", Type: schema.String}})
+	if c = load(t, s, "Thing"); c.CLP == nil || c.Field("t") != nil {
+		t.Errorf("after dropping a protected field: %+v", c)
+	}
 	if err := s.AddRelated(t.Context(), storage.Join{Class: "Thing", Key: "r"}, "x1", []string{"m"}); err != nil {
 		t.Fatal(err)
 	}
