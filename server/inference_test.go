@@ -115,8 +115,10 @@ func TestInference(t *testing.T) {
 			if v.typ == `{"type":"GeoPoint"}` {
 				continue // below
 			}
-			steps = append(steps, scenario.Step{Name: v.value + " in " + f.field, Method: "PUT", Path: "/classes/A/{{id}}", Body: `{"` + f.field + `":` + v.value + `}`,
-				Code: parse.IncorrectType, Error: "schema mismatch for A." + f.field + "; expected " + want + " but got " + got})
+			steps = append(steps, scenario.Step{
+				Name: v.value + " in " + f.field, Method: "PUT", Path: "/classes/A/{{id}}", Body: `{"` + f.field + `":` + v.value + `}`,
+				Code: parse.IncorrectType, Error: "schema mismatch for A." + f.field + "; expected " + want + " but got " + got,
+			})
 		}
 	}
 	steps = append(steps,
