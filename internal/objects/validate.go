@@ -26,6 +26,9 @@ func (wr *writing) checkFields(body *parse.Map) error {
 		if strings.HasPrefix(key, "_") && wr.Principal.Kind == access.Maintenance {
 			continue
 		}
+		if strings.Contains(key, "..") || strings.HasSuffix(key, ".") { // no database has a place for it
+			return parse.Errorf(parse.InvalidKeyName, "Invalid field name: %s.", key)
+		}
 		if !schema.ValidFieldName(root(key), wr.Class.Name) {
 			return parse.Errorf(parse.InvalidKeyName, "Invalid field name: %s.", root(key))
 		}
@@ -105,6 +108,10 @@ func wellFormed(v parse.Value) error {
 	switch v := v.(type) {
 	case *parse.Object:
 		return parse.Errorf(parse.IncorrectType, "This is not a valid Object")
+	case parse.Bytes:
+		if len(v) == 0 {
+			return parse.Errorf(parse.IncorrectType, "This is not a valid Bytes")
+		}
 	case *parse.Map:
 		if t := v.String("__type"); t != "" {
 			return parse.Errorf(parse.IncorrectType, "This is not a valid %s", t)
