@@ -138,7 +138,25 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	case err != nil:
 		return err
 	}
+	if className == classIdempotency {
+		d.ensureExpiry(ctx)
+	}
 	return d.recordIndex(ctx, className, idx, spec)
+}
+
+// classIdempotency holds the ids of requests until they expire.
+const classIdempotency = "_Idempotency"
+
+// ensureExpiry lets the database itself remove ids that have expired, by the
+// index that Parse Server makes for it. Without it the server removes them.
+func (d *DB) ensureExpiry(ctx context.Context) {
+	_, err := d.collection(classIdempotency).Indexes().CreateOne(ctx, mongo.IndexModel{
+		Keys:    bson.D{{Key: "expire", Value: 1}},
+		Options: options.Index().SetName("ttl").SetSparse(true).SetExpireAfterSeconds(0),
+	})
+	if err != nil && ctx.Err() == nil {
+		d.log.WarnContext(ctx, "request ids are not removed by the database: the index for it cannot be made", "error", err)
+	}
 }
 
 // acceptIndex decides on a conflict with an index that is there: one with the

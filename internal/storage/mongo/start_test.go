@@ -231,3 +231,31 @@ func TestAnonymousIndex(t *testing.T) {
 		t.Errorf("the index was not made: %v", err)
 	}
 }
+
+// TestExpiry: the database removes ids of requests by itself.
+func TestExpiry(t *testing.T) {
+	s, db := open(t)
+	def := schema.SystemClass("_Idempotency")
+	if err := s.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: def.Name, Def: def}}); err != nil {
+		t.Fatal(err)
+	}
+	cur, err := db.Collection(def.Name).Indexes().List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var real []struct {
+		Name   string
+		After  *int32 `bson:"expireAfterSeconds"`
+		Unique bool
+	}
+	if err := cur.All(t.Context(), &real); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, r := range real {
+		found[r.Name] = r.Unique || r.After != nil && *r.After == 0
+	}
+	if !found["reqId_1"] || !found["ttl"] {
+		t.Errorf("indexes: %+v", real)
+	}
+}
