@@ -64,6 +64,7 @@ type (
 	not     struct{ m matcher }
 	never   struct{}
 	allowed struct{ n *Permission }
+	behind  struct{ n *After }
 )
 
 func (a allOf) match(o *parse.Object, s *Scan) bool {
@@ -87,6 +88,21 @@ func (a anyOf) match(o *parse.Object, s *Scan) bool {
 func (n not) match(o *parse.Object, s *Scan) bool     { return !n.m.match(o, s) }
 func (never) match(*parse.Object, *Scan) bool         { return false }
 func (a allowed) match(o *parse.Object, _ *Scan) bool { return o.ACL.Allows(a.n.Subjects, a.n.Write) }
+
+func (b behind) match(o *parse.Object, _ *Scan) bool {
+	for i := range b.n.Order {
+		key := &b.n.Order[i]
+		c := parse.SortCompare(SortKey(o, key.Path), b.n.Values[i])
+		switch {
+		case c == 0:
+		case key.Desc:
+			return c < 0
+		default:
+			return c > 0
+		}
+	}
+	return false
+}
 
 func compile(n Node) (matcher, error) {
 	switch n := n.(type) {
@@ -123,6 +139,8 @@ func compile(n Node) (matcher, error) {
 		return newLeaf(n.Path, leaf{op: opGeo, geo: &geo{holds: true, point: n.Point}}), nil
 	case *Permission:
 		return allowed{n}, nil
+	case *After:
+		return behind{n}, nil
 	case Never:
 		return never{}, nil
 	case *RelatedTo:

@@ -25,7 +25,7 @@ const (
 
 // Node is one node of a query tree: *And, *Or, *Nor, *Compare, *Member,
 // *Exists, *Regex, *Near, *Within, *Intersects, *RelatedTo, *SubQuery,
-// *Permission or Never. A nil Node matches everything. Trees are immutable once built.
+// *Permission, *After or Never. A nil Node matches everything. Trees are immutable once built.
 type Node interface{ isNode() }
 
 // Path is a field name or a dotted path, as on the wire (objectId, createdAt,
@@ -131,6 +131,13 @@ type Permission struct {
 	Subjects []string // with "*", without duplicates
 }
 
+// After matches the objects that come behind a position in an order. Only the
+// objects package makes it, for pages; it has no wire form.
+type After struct {
+	Order  []Sort        // none by distance
+	Values []parse.Value // of the position, one for each key: see [SortKey]
+}
+
 // Never matches nothing.
 type Never struct{}
 
@@ -147,6 +154,7 @@ func (*Intersects) isNode() {}
 func (*RelatedTo) isNode()  {}
 func (*SubQuery) isNode()   {}
 func (*Permission) isNode() {}
+func (*After) isNode()      {}
 func (Never) isNode()       {}
 
 // AllOf joins nodes with And; nil nodes are left out, nested Ands flattened.
@@ -201,6 +209,9 @@ type Query struct {
 	IncludeAll  bool
 	// Redirect is redirectClassNameForKey.
 	Redirect string
+	// Cursor, if not nil, asks for pages: "" for the first one, or what the page
+	// before said.
+	Cursor *string
 	// Advice is nil for nearly all queries.
 	Advice *Advice
 	// Explain, if set, asks for the plan of the query in place of its results.

@@ -82,6 +82,8 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 			implied = append(implied, parents(q.ExcludeKeys)...)
 		case "include":
 			q.Include, err = lim.list(key, v)
+		case "cursor":
+			err = q.cursorParam(v)
 		case "redirectClassNameForKey":
 			q.Redirect, err = text(key, v)
 		case "explain":
@@ -94,6 +96,9 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if q.Cursor != nil && q.Skip > 0 {
+		return nil, parse.Errorf(parse.InvalidQuery, "skip cannot be combined with cursor")
 	}
 	if slices.Contains(q.Include, "*") {
 		q.IncludeAll, q.Include = true, nil
@@ -184,6 +189,25 @@ func (q *Query) skipParam(v parse.Value) error {
 		return parse.Errorf(parse.InvalidQuery, "skip must not be negative")
 	}
 	q.Skip = n
+	return nil
+}
+
+// cursorParam reads cursor: true or an empty text ask for the first page.
+func (q *Query) cursorParam(v parse.Value) error {
+	var s string
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case bool:
+		if !v {
+			return nil
+		}
+	case string:
+		s = v
+	default:
+		return parse.Errorf(parse.InvalidQuery, "cursor must be a string")
+	}
+	q.Cursor = &s
 	return nil
 }
 

@@ -219,6 +219,34 @@ func compareAt(path string, a, b *parse.Object) int {
 	return parse.SortCompare(x, y)
 }
 
+// SortKey returns what an object is sorted by for a path, as
+// [parse.SortCompare] takes it. An empty Map stands for all values that have no
+// order among each other.
+func SortKey(o *parse.Object, path Path) parse.Value {
+	switch path {
+	case parse.KeyObjectID:
+		return o.ID
+	case parse.KeyCreatedAt:
+		return dateKey(o.CreatedAt)
+	case parse.KeyUpdatedAt:
+		return dateKey(o.UpdatedAt)
+	}
+	v, _ := parse.Lookup(o, string(path))
+	switch v.(type) {
+	case nil, bool, float64, parse.Int, string, parse.Date:
+		return v
+	}
+	return &parse.Map{}
+}
+
+// dateKey is a system date; the zero Date stands for a missing one.
+func dateKey(d parse.Date) parse.Value {
+	if d == 0 {
+		return nil
+	}
+	return d
+}
+
 // Canonical returns a text that is the same for trees that differ only in the
 // order of children, of list values or of duplicates, and different for trees
 // that match different objects. It is a key for maps, not a wire form.
@@ -268,6 +296,13 @@ func appendCanonical(b []byte, n Node) []byte {
 	case *SubQuery:
 		b = appendStrings(b, n.operator(), string(n.Path), n.ClassName, string(n.Key), n.Redirect)
 		return append(appendCanonical(append(b, '['), n.Where), ']')
+	case *After:
+		b = append(b, "after("...)
+		for i, s := range n.Order {
+			b = strconv.AppendBool(append(strconv.AppendQuote(b, string(s.Path)), ','), s.Desc)
+			b = append(appendValue(append(b, ','), n.Values[i]), ';')
+		}
+		return append(b, ')')
 	case *Permission:
 		texts := make([]string, len(n.Subjects))
 		for i, s := range n.Subjects {

@@ -194,6 +194,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		QueryLimits:              limits,
 		Denylist:                 denylist,
 		SubqueryLimit:            subqueryLimit,
+		CursorSecret:             []byte(cfg.MasterKey),
 		Log:                      s.log,
 	})
 	sessionLength := time.Duration(cfg.SessionLength) * time.Second

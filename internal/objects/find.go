@@ -36,7 +36,7 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	if _, one := onlyID(q.Where); one {
 		op = schema.Get
 	}
-	r := &reading{s: s, p: p, class: c, op: op, q: *q}
+	r := &reading{s: s, p: p, class: c, op: op, q: *q, asked: q.Where}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -53,8 +53,16 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 			return nil, err
 		}
 	default:
+		if q.Cursor != nil {
+			if r.page, err = r.newPage(*q.Cursor); err != nil {
+				return nil, err
+			}
+		}
 		if found.Objects, err = r.run(ctx); err != nil {
 			return nil, err
+		}
+		if r.page != nil {
+			found.Cursor = r.page.next
 		}
 	}
 	if q.Count {
@@ -99,6 +107,10 @@ type reading struct {
 	where query.Node // resolved and constrained
 	// included: the objects are for an include of others.
 	included bool
+	// page is set, and asked is what the caller asked for before hooks saw it,
+	// where the query has a cursor.
+	page  *page
+	asked query.Node
 }
 
 // prepare asks for permission, runs the hooks before the find and turns the
@@ -139,7 +151,13 @@ func (r *reading) prepare(ctx context.Context) error {
 // run fetches the objects and makes them ready to leave.
 func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	inc := r.includes()
-	list, err := r.s.store.Find(ctx, r.storageFind(inc))
+	var list []*parse.Object
+	var err error
+	if r.page != nil {
+		list, err = r.page.read(ctx, r, r.storageFind(inc))
+	} else {
+		list, err = r.s.store.Find(ctx, r.storageFind(inc))
+	}
 	if err != nil {
 		return nil, err
 	}

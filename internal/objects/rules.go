@@ -35,6 +35,9 @@ type Found struct {
 	HasCount bool
 	// ClassName is set if the query was redirected: the class of the objects.
 	ClassName string
+	// Cursor asks for the page that follows; "" if there is none, or if the
+	// query does not go by pages.
+	Cursor string
 	// Plan is how the store would run the query, if that was asked for in
 	// place of the objects.
 	Plan *parse.Map

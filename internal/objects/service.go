@@ -5,6 +5,7 @@ package objects
 
 import (
 	"context"
+	"crypto/cipher"
 	"log/slog"
 	"time"
 
@@ -42,6 +43,9 @@ type Options struct {
 	QueryLimits query.Limits
 	// SubqueryLimit caps the rows of a client's sub-query (0: no cap).
 	SubqueryLimit int
+	// CursorSecret is what cursors of pages are sealed with; servers of one
+	// database share it. nil: one of this Service alone.
+	CursorSecret []byte
 	// Denylist refuses what is written by words in it; nil: nothing.
 	Denylist *Denylist
 	Log      *slog.Logger // nil: discarded
@@ -62,6 +66,8 @@ type core struct {
 	app   *cloudcode.App
 	rules map[string]ClassRule
 	root  *Service
+	// cursors seals the cursors of pages.
+	cursors cipher.AEAD
 }
 
 // New returns a Service on a store. The app may not be nil.
@@ -84,7 +90,9 @@ func New(store storage.Store, reg *schema.Registry, app *cloudcode.App, o Option
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{core: &core{o: o, reg: reg, app: app, rules: map[string]ClassRule{schema.ProductClass: productRule{}}}, store: store}
+	s := &Service{store: store, core: &core{
+		o: o, reg: reg, app: app, rules: map[string]ClassRule{schema.ProductClass: productRule{}}, cursors: newCursorCipher(o.CursorSecret),
+	}}
 	s.root = s
 	return s
 }

@@ -42,6 +42,10 @@ type Find struct {
 	// AnyOrder: without an Order, the objects may come in any order, which
 	// spares a database the sorting. Not with Skip, nor with a Limit.
 	AnyOrder bool
+	// Strict: the order is that of query.Less in every detail, that of values
+	// of mixed types included, which a database may sort in another way. A Where
+	// with a query.After needs it.
+	Strict bool
 	// Advice, if not nil, is for databases that can follow it; a hint that
 	// cannot be followed is the client's mistake, 102.
 	Advice *query.Advice

@@ -237,8 +237,10 @@ func TestDatabaseOptions(t *testing.T) {
 		"none":   {"", nil, config.DatabaseUse{}, ""},
 		"served": {`{"maxTimeMS":250,"allowPublicExplain":true}`, nil, config.DatabaseUse{AllowPublicExplain: true, MaxTime: 250 * time.Millisecond}, ""},
 		"schemas": {
-			`{"schemaCacheTtl":2.5,"disableIndexFieldValidation":true}`, []string{"PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS=true"},
-			config.DatabaseUse{SchemaCacheTTL: 2500 * time.Millisecond, SchemaHooks: true, AnyIndexField: true}, "",
+			`{"schemaCacheTtl":2.5,"disableIndexFieldValidation":true}`,
+			[]string{"PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS=true"},
+			config.DatabaseUse{SchemaCacheTTL: 2500 * time.Millisecond, SchemaHooks: true, AnyIndexField: true},
+			"",
 		},
 		"no seconds":    {`{"schemaCacheTtl":"x"}`, nil, config.DatabaseUse{}, "The option databaseOptions.schemaCacheTtl must be a number of seconds."},
 		"variable wins": {`{"maxTimeMS":250}`, []string{"PARSE_SERVER_DATABASE_MAX_TIME_MS=300"}, config.DatabaseUse{MaxTime: 300 * time.Millisecond}, ""},

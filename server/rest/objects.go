@@ -159,6 +159,9 @@ func find(ctx context.Context, c *call) (reply, error) {
 		out = append(out, `,"count":`...)
 		out = strconv.AppendInt(out, found.Count, 10)
 	}
+	if found.Cursor != "" {
+		out = append(append(append(out, `,"cursor":"`...), found.Cursor...), '"') // base64
+	}
 	out = append(out, '}')
 	c.bufs.out = out
 	return reply{json: out}, nil

@@ -104,6 +104,8 @@ func (w *walker) node(n query.Node) cond {
 			key = keyWritePerm
 		}
 		return single(key, func(dst []byte, key string) []byte { return permission(dst, key, n.Subjects) })
+	case *query.After:
+		return condUnknown
 	case query.Never, *query.Never:
 		return condNever
 	}

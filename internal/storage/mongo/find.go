@@ -36,7 +36,7 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	if f.Advice != nil {
 		advise(opts, f.Class, f.Advice)
 	}
-	if sortedHere(f.Class, f.Order) {
+	if sortedHere(f) {
 		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)
 		err := d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
 			top.Add(o)
@@ -86,7 +86,7 @@ type page struct {
 // nothing may be skipped there.
 func pageOf(f *storage.Find, flt *filter) page {
 	var p page
-	if sortedHere(f.Class, f.Order) {
+	if sortedHere(f) {
 		return p
 	}
 	if len(f.Order) > 0 {
@@ -168,11 +168,11 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node, a
 }
 
 // sortedHere reports whether an order has a field whose values MongoDB orders
-// and package query does not.
-func sortedHere(class *schema.Class, order []query.Sort) bool {
-	for _, s := range order {
-		t := resolve(class, string(s.Path))
-		if s.From != nil || !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
+// and package query does not, or, for a strict one, may order in another way.
+func sortedHere(f *storage.Find) bool {
+	for _, s := range f.Order {
+		t := resolve(f.Class, string(s.Path))
+		if s.From != nil || f.Strict && (t.deep || t.opaque || t.typ == 0) || !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
 			return true
 		}
 	}

@@ -117,6 +117,10 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	t := db.tables.of(f.Class)
 	w := where{t: t, sql: make([]byte, 0, 256)}
 	rest := f.Where
+	index, inOrder := "", false
+	if len(f.Order) > 0 && f.Limit > 0 && !locate {
+		index, inOrder = t.indexOf(f.Where, f.Order[0].Path)
+	}
 	switch {
 	case locate:
 		w.add(t.locates)
@@ -128,6 +132,11 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	case f.AnyOrder:
 		w.add(t.selects)
 		rest = w.joinIDs(f.Where)
+	case inOrder && f.Strict:
+		// The ids at the end of a strict order make SQLite sort all of them, where
+		// the few that are equal in the keys before would do.
+		w.add(t.selects)
+		w.add(" INDEXED BY " + quote(indexName(t.class.Name, index)))
 	default:
 		w.add(t.selects)
 	}
@@ -149,7 +158,7 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	if m == nil && s.sorted { // all is said in SQL
 		w.add(" LIMIT ? OFFSET ?", int64(s.limit), int64(s.skip))
 		s.skip, s.limit = 0, query.NoLimit
-		if f.Limit > 0 && !locate && t.sorts(f.Order) {
+		if f.Limit > 0 && !locate && len(f.Order) > 0 && !inOrder && f.Order[0].Path != parse.KeyObjectID {
 			// Sort numbers of rows, and read the documents of the few wanted.
 			w.sql = append([]byte(t.selects+" WHERE rowid IN (SELECT rowid"), w.sql[len("SELECT "+colDoc):]...)
 			w.add(")" + order)

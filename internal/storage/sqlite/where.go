@@ -462,17 +462,35 @@ func (w *where) permission(n *query.Permission) {
 	w.add(")")
 }
 
-// sorts reports whether SQLite has to sort for an order, as no index has it.
-func (t *table) sorts(order []query.Sort) bool {
-	if len(order) == 0 || order[0].Path == parse.KeyObjectID {
-		return false
-	}
+// indexOf returns the index that yields what matches in the order of a field:
+// one of equalities that must hold, if any, and then the field. An index of
+// an equality alone is better than one of the field alone.
+func (t *table) indexOf(where query.Node, field query.Path) (name string, ok bool) {
+	best := -1
 	for i := range t.class.Indexes {
-		if keys := t.class.Indexes[i].Keys; len(keys) > 0 && keys[0].Field == string(order[0].Path) {
-			return false
+		ix := &t.class.Indexes[i]
+		equal := 0
+		for equal < len(ix.Keys) && equated(where, ix.Keys[equal].Field) {
+			equal++
+		}
+		if equal > best && equal < len(ix.Keys) && ix.Keys[equal].Field == string(field) && !ix.Sparse && !ix.CaseInsensitive && t.indexable(ix) {
+			name, ok, best = ix.Name, true, equal
+		} else if equal > 0 && best <= 0 {
+			name, ok, best = "", false, 0
 		}
 	}
-	return true
+	return name, ok
+}
+
+// equated reports whether a field must be equal to one value.
+func equated(n query.Node, field string) bool {
+	switch n := n.(type) {
+	case *query.And:
+		return slices.ContainsFunc(n.Nodes, func(n query.Node) bool { return equated(n, field) })
+	case *query.Compare:
+		return n.Op == query.Eq && string(n.Path) == field
+	}
+	return false
 }
 
 // orderBy writes the order; ok is false if SQL cannot sort that way.

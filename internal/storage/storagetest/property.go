@@ -308,18 +308,47 @@ func (p *pair) remove(t *testing.T, rt *rapid.T) {
 func (p *pair) find(t *testing.T, rt *rapid.T) {
 	f := &storage.Find{Class: p.class, Where: node(rt, 2), Limit: query.NoLimit}
 	if rapid.Bool().Draw(rt, "ordered") {
+		sorts := fields
+		if f.Strict = rapid.Bool().Draw(rt, "strict"); f.Strict {
+			sorts = append([]string{"o.k", "a.0", "missing"}, fields...)
+		}
 		for range rapid.IntRange(0, 2).Draw(rt, "sorts") {
-			f.Order = append(f.Order, query.Sort{Path: query.Path(rapid.SampledFrom(fields).Draw(rt, "sort")), Desc: rapid.Bool().Draw(rt, "desc")})
+			f.Order = append(f.Order, query.Sort{Path: query.Path(rapid.SampledFrom(sorts).Draw(rt, "sort")), Desc: rapid.Bool().Draw(rt, "desc")})
 		}
 		if rapid.Bool().Draw(rt, "nearest") {
 			from := point(rt)
 			f.Order = append(f.Order, query.Sort{Path: "g", From: &from, Desc: rapid.Bool().Draw(rt, "farthest")})
 		}
 		f.Order = append(f.Order, query.Sort{Path: parse.KeyObjectID})
+		if f.Strict && rapid.Bool().Draw(rt, "behind") {
+			f.Order = slices.DeleteFunc(f.Order, func(s query.Sort) bool { return s.From != nil })
+			f.Where = query.AllOf(f.Where, position(rt, f.Order))
+		}
 		f.Skip = rapid.IntRange(0, 3).Draw(rt, "skip")
 		f.Limit = rapid.IntRange(-1, 5).Draw(rt, "limit")
 	}
 	p.compare(t, rt, f)
+}
+
+// position draws a place in an order, at times that of a value of another type
+// than the field has.
+func position(rt *rapid.T, order []query.Sort) *query.After {
+	n := &query.After{Order: order, Values: make([]parse.Value, len(order))}
+	for i, s := range order {
+		switch v := value(rt, s.Path.Root()).(type) {
+		case nil, bool, float64, parse.Int, string, parse.Date:
+			n.Values[i] = v
+		default:
+			n.Values[i] = &parse.Map{}
+		}
+		switch {
+		case s.Path == parse.KeyObjectID:
+			n.Values[i] = fmt.Sprintf("o%d", rapid.IntRange(0, 11).Draw(rt, "at"))
+		case s.Path.Dotted():
+			n.Values[i] = rapid.SampledFrom([]parse.Value{nil, false, 1.0, "a", parse.Date(2), &parse.Map{}}).Draw(rt, "at")
+		}
+	}
+	return n
 }
 
 func (p *pair) compare(t *testing.T, rt *rapid.T, f *storage.Find) {
