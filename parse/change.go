@@ -17,4 +17,7 @@ type Change struct {
 	Action Action
 	Before *Object
 	After  *Object
+	// Related lists, by relation field, the ids that the write added to the
+	// relation or took out of it. It is nil if there are none.
+	Related map[string][]string
 }

@@ -1,6 +1,10 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/cache"
@@ -47,20 +51,48 @@ func newComplexity(cfg config.Config) (*rest.Complexity, int, error) {
 // rateBytes bounds the memory of the counters of rateLimit.
 const rateBytes = 16 << 20
 
-// newRates makes the option rateLimit ready for use; nil without a limit.
-func newRates(cfg config.Config) (*rest.RateLimits, error) {
+// newRates makes the option rateLimit ready for use. Limits that servers share
+// hold for each by itself while their counters cannot be reached.
+func newRates(cfg config.Config, sh *shared) ([]rest.RateLimit, error) {
 	limits, err := cfg.RateLimits()
 	if err != nil || len(limits) == 0 {
 		return nil, err
 	}
-	rates := &rest.RateLimits{Counters: cache.NewMemory(rateBytes, nil)}
-	for _, l := range limits {
-		rates.Rules = append(rates.Rules, rest.RateLimit{
+	local := cache.NewMemory(rateBytes, nil)
+	ids := map[string]int{}
+	rates := make([]rest.RateLimit, 0, len(limits))
+	for i := range limits {
+		l := &limits[i]
+		var counters cache.Cache = local
+		if l.RedisURL != "" {
+			st, err := sh.redis(l.RedisURL)
+			if err != nil {
+				return nil, err
+			}
+			counters = cache.WithLocalCounters(st, local)
+		}
+		id := rateID(cfg.AppID, l)
+		if ids[id]++; ids[id] > 1 {
+			id += "-" + strconv.Itoa(ids[id])
+		}
+		rates = append(rates, rest.RateLimit{
 			Path: l.Path, Methods: l.Methods, Window: l.Window, Count: l.Count, Message: l.Message,
 			IncludeMaster: l.IncludeMasterKey, IncludeInternal: l.IncludeInternal, Zone: l.Zone,
+			ID: id, Counters: counters,
 		})
 	}
 	return rates, nil
+}
+
+// rateID names a limit by what it says: servers whose lists of limits differ
+// while a new configuration comes into force share what they have in common.
+func rateID(appID string, l *config.RateLimit) string {
+	methods := ""
+	if l.Methods != nil {
+		methods = l.Methods.String()
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d %s", appID, l.Path, methods, l.Window, l.Count, l.Zone))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 // newIdempotency makes the option idempotencyOptions ready for use; nil if it is off.

@@ -18,6 +18,7 @@ import (
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
@@ -30,10 +31,6 @@ import (
 
 // drainTimeout bounds how long a stopping server waits for its clients.
 const drainTimeout = 25 * time.Second
-
-// sessionCacheTTL is how long a resolved session is believed where other
-// servers write to the same database: that of Parse Server.
-const sessionCacheTTL = 5 * time.Second
 
 // Option changes how a server is built.
 type Option func(*settings)
@@ -58,6 +55,8 @@ type Server struct {
 	store    storage.Store
 	registry *schema.Registry
 	hub      *livequery.Hub // nil without live queries
+	users    *auth.Service
+	shared   *shared
 	handler  http.Handler
 	listener net.Listener
 	http     *http.Server
@@ -130,6 +129,8 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if db, err := cfg.Database(); err == nil && db.Kind == config.SQLite {
 		s.embedded = true
 	}
+	s.shared = newShared(set.log)
+	closers = append(closers, func() { _ = s.shared.close() })
 	s.registry = schema.NewRegistry(s.store)
 	if err := s.applySchema(ctx, file); err != nil {
 		return nil, err
@@ -201,9 +202,16 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if !cfg.ExpireInactiveSessions {
 		sessionLength = 0
 	}
-	cacheTTL := sessionCacheTTL
+	cacheTTL := time.Duration(cfg.CacheTTL) * time.Millisecond
+	var bus cache.Bus
 	if s.embedded {
-		cacheTTL = 0
+		cacheTTL = 0 // nobody else writes, and nobody has to be told
+	} else if url, err := cfg.RedisURL(); err != nil {
+		return err
+	} else if url != "" {
+		if bus, err = s.shared.redis(url); err != nil {
+			return err
+		}
 	}
 	users := auth.New(objs, auth.Options{
 		SessionLength:                sessionLength,
@@ -213,8 +221,12 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		RevokeSessionOnPasswordReset: cfg.RevokeSessionOnPasswordReset,
 		FoldedNames:                  s.embedded,
 		CacheTTL:                     cacheTTL,
+		CacheSize:                    cfg.CacheMaxSize,
+		Bus:                          bus,
+		Channel:                      "pargo:" + cfg.AppID + ":changes",
 		Log:                          s.log,
 	})
+	s.users = users
 	// Caches are told of a change before live queries are, so that these
 	// judge by the rights in force.
 	pub.to = append(pub.to, users)
@@ -257,7 +269,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if o.Idempotency, err = newIdempotency(cfg); err != nil {
 		return err
 	}
-	if o.Rates, err = newRates(cfg); err != nil {
+	if o.Rates, err = newRates(cfg, s.shared); err != nil {
 		return err
 	}
 	if o.MaxBody, err = cfg.MaxBody(); err != nil {
@@ -445,6 +457,10 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.hub.Close(drain); err != nil {
 			errs = append(errs, fmt.Errorf("close live queries: %w", err))
 		}
+	}
+	s.users.Close()
+	if err := s.shared.close(); err != nil {
+		errs = append(errs, fmt.Errorf("close redis: %w", err))
 	}
 	if err := s.store.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("close database: %w", err))

@@ -22,6 +22,7 @@ var allowed = map[string]string{
 	"query":                        "parse",
 	"schema":                       "parse",
 	"internal/cache":               "",
+	"internal/cache/redis":         "internal/cache",
 	"internal/access":              "parse query schema",
 	"internal/storage":             "parse query schema",
 	"internal/storage/sqlite":      "parse query schema internal/storage",
@@ -32,10 +33,10 @@ var allowed = map[string]string{
 	"internal/aggregate":           "parse query schema",
 	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
 	"livequery":                    "parse query schema internal/access cloudcode",
-	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects",
+	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache",
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/cache livequery server/config server/rest",
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/cache internal/cache/redis livequery server/config server/rest",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",
@@ -49,6 +50,7 @@ var confined = map[string]string{
 	"github.com/gin-gonic/gin":    "server server/rest",
 	"github.com/coder/websocket":  "livequery",
 	"golang.org/x/crypto":         "internal/auth",
+	"github.com/redis/go-redis":   "internal/cache/redis",
 }
 
 type goPackage struct {

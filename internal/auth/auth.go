@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
@@ -36,6 +37,12 @@ type Options struct {
 	// CacheTTL bounds how long a resolved session is believed. 0 is for a
 	// server that alone writes to its database: every change reaches it.
 	CacheTTL time.Duration
+	// CacheSize bounds the sessions in memory; 0: 50,000.
+	CacheSize int
+	// Bus tells other servers on the same database of changes, on Channel; nil:
+	// there are none, or they find out by themselves after CacheTTL.
+	Bus     cache.Bus
+	Channel string
 	// FoldedNames: the database has unique indexes on username and email that
 	// do not regard case, so that no query has to look for those that differ by case.
 	FoldedNames bool
@@ -47,9 +54,13 @@ type Options struct {
 type Service struct {
 	objs  *objects.Service
 	o     Options
-	cache *cache
+	cache *sessionCache
+	graph *graph
 	hash  *hasher
 	rule  *userRule
+	// node tells this server from others on the bus.
+	node string
+	bus  cache.Subscription // nil without a bus
 
 	mu       sync.Mutex
 	onRevoke []func(userIDs []string, all bool) // guarded by mu
@@ -66,12 +77,32 @@ func New(objs *objects.Service, o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{objs: objs, o: o, cache: newCache(), hash: newHasher(o.PasswordCost, runtime.GOMAXPROCS(0))}
+	if o.CacheSize == 0 {
+		o.CacheSize = defaultSessions
+	}
+	s := &Service{
+		objs: objs, o: o, cache: newCache(o.CacheSize), node: parse.NewObjectID(20),
+		hash: newHasher(o.PasswordCost, runtime.GOMAXPROCS(0)),
+	}
+	s.graph = &graph{
+		store: objs.Store, class: func() *schema.Class { return s.class(roleClass) },
+		now: o.Now, believed: s.believed, log: o.Log, maxRoles: defaultMaxRoles, maxLinks: defaultMaxLinks,
+	}
 	s.rule = &userRule{s: s}
 	objs.SetRule(userClass, s.rule)
 	objs.SetRule(sessionClass, &sessionRule{s: s})
 	objs.SetRule(roleClass, &roleRule{})
+	if o.Bus != nil {
+		s.bus = o.Bus.Subscribe(o.Channel, s.hear)
+	}
 	return s
+}
+
+// Close leaves the bus.
+func (s *Service) Close() {
+	if s.bus != nil {
+		s.bus.Close()
+	}
 }
 
 // OnRevoke registers f to be told when rights may have shrunk: the users, or
@@ -80,49 +111,6 @@ func (s *Service) OnRevoke(f func(userIDs []string, all bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onRevoke = append(s.onRevoke, f)
-}
-
-// Wants implements objects.Publisher.
-func (s *Service) Wants(class string) bool {
-	return class == userClass || class == sessionClass || class == roleClass
-}
-
-// Publish implements objects.Publisher: what changed is forgotten by the caches.
-func (s *Service) Publish(_ context.Context, changes []parse.Change) {
-	var users []string
-	all := false
-	for _, c := range changes {
-		switch c.Class {
-		case userClass:
-			if c.Action != parse.Created {
-				s.cache.forgetUser(c.Before.ID)
-				users = append(users, c.Before.ID)
-			}
-		case sessionClass:
-			if c.Action != parse.Created {
-				s.cache.forgetToken(c.Before.String("sessionToken"))
-				if u, ok := c.Before.Pointer("user"); ok {
-					users = append(users, u.ObjectID)
-				}
-			}
-		case roleClass:
-			s.cache.forgetRoles()
-			all = true
-		}
-	}
-	if len(users) > 0 || all {
-		s.tell(users, all)
-	}
-}
-
-// tell lets all who want to know that rights may have shrunk know it.
-func (s *Service) tell(users []string, all bool) {
-	s.mu.Lock()
-	told := s.onRevoke
-	s.mu.Unlock()
-	for _, f := range told {
-		f(users, all)
-	}
 }
 
 // class returns the definition of a system class, which is there from the start.
@@ -138,7 +126,7 @@ func userPointer(id string) parse.Pointer { return parse.Pointer{ClassName: user
 
 // asUser is the principal of a user who has just proved to be one.
 func (s *Service) asUser(ctx context.Context, p *access.Principal, user *parse.Object, token string) (*access.Principal, error) {
-	roles, err := s.roles(ctx, user.ID)
+	roles, err := s.rolesOf(ctx, user.ID)
 	if err != nil {
 		return nil, err
 	}

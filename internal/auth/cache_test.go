@@ -137,7 +137,7 @@ func BenchmarkPrincipalCold(b *testing.B) {
 	w := newWorld(b, nil)
 	alice := w.signUp("alice")
 	w.role("admin", alice)
-	forget := []parse.Change{{Class: role, Action: parse.Updated}}
+	forget := []parse.Change{{Class: user, Action: parse.Updated, Before: w.as(alice).User}}
 	ctx := b.Context()
 	for b.Loop() {
 		w.Publish(ctx, forget)

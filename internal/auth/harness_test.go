@@ -86,6 +86,12 @@ func (r *relay) Publish(ctx context.Context, changes []parse.Change) {
 
 func newWorld(t testing.TB, change func(*auth.Options, *objects.Options)) *world {
 	t.Helper()
+	return newWorldOn(t, func(s storage.Store) storage.Store { return s }, change)
+}
+
+// newWorldOn is newWorld with a store between the database and the service.
+func newWorldOn(t testing.TB, wrap func(storage.Store) storage.Store, change func(*auth.Options, *objects.Options)) *world {
+	t.Helper()
 	ctx := t.Context()
 	db, err := sqlite.Open(ctx, sqlite.Options{})
 	if err != nil {
@@ -100,6 +106,7 @@ func newWorld(t testing.TB, change func(*auth.Options, *objects.Options)) *world
 	if _, bench := t.(*testing.B); !bench {
 		store = storage.Checked(db)
 	}
+	store = wrap(store)
 	reg := schema.NewRegistry(store)
 	if err := reg.Load(ctx); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
@@ -20,7 +19,7 @@ func errInvalidToken() error {
 // one whose user is gone gives 209, an expired one too.
 func (s *Service) Principal(ctx context.Context, token, installationID, ip string) (*access.Principal, error) {
 	e := s.cache.get(token)
-	if e == nil || s.o.CacheTTL > 0 && s.o.Now().Sub(e.loaded) > s.o.CacheTTL {
+	if e == nil || !s.believed(e.loaded) {
 		var err error
 		if e, err = s.resolve(ctx, token); err != nil {
 			return nil, err
@@ -29,13 +28,18 @@ func (s *Service) Principal(ctx context.Context, token, installationID, ip strin
 	if e.expires != 0 && e.expires <= s.now() {
 		return nil, parse.Errorf(parse.InvalidSessionToken, "Session token is expired.")
 	}
-	return e.of(installationID, ip), nil
+	// The version comes first: roles that are newer than it are computed again.
+	version, err := s.graph.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.of(installationID, ip, version, func() ([]string, error) { return s.inherited(ctx, e.direct) })
 }
 
-// resolve reads session, user and roles, and caches them.
+// resolve reads session, user and the roles that list him, and caches them.
 func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
 	began := s.o.Now()
-	l, gen := s.cache.begin(token)
+	l, members := s.cache.begin(token)
 	var e *entry
 	defer func() { s.cache.finish(l, token, e) }()
 	session, err := s.sessionByToken(ctx, token)
@@ -60,17 +64,15 @@ func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
 		// Such a user would have the rights of the role.
 		return nil, parse.Errorf(parse.InternalServerError, "Invalid object ID.")
 	}
-	roles, err := s.roles(ctx, user.ID)
+	direct, err := s.direct(ctx, user.ID)
 	if err != nil {
 		return nil, err
 	}
 	expires, _ := session.Get("expiresAt")
 	date, _ := expires.(parse.Date)
 	e = &entry{
-		principal: access.New(access.Principal{UserID: user.ID, User: public(user), SessionToken: token, Roles: roles}),
-		expires:   date,
-		loaded:    began,
-		roleGen:   gen,
+		userID: user.ID, user: public(user), token: token, expires: date,
+		loaded: began, direct: direct, members: members,
 	}
 	return e, nil
 }
@@ -114,49 +116,4 @@ func public(user *parse.Object) *parse.Object {
 		}
 	}
 	return &c
-}
-
-// roles returns the names of all roles that a user has, sorted: those that
-// list him, and those that list one of these as a member, and so on
-// (reference 03 §17). Cycles end because a role is visited once. A deleted
-// role gives nothing and passes nothing on, although its members remain listed.
-func (s *Service) roles(ctx context.Context, userID string) ([]string, error) {
-	store := s.objs.Store()
-	seen := map[string]bool{}
-	var names []string
-	key, members := "users", []string{userID}
-	for len(members) > 0 {
-		owners, err := store.Owning(ctx, storage.Join{Class: roleClass, Key: key}, members)
-		if err != nil {
-			return nil, fmt.Errorf("read roles: %w", err)
-		}
-		var fresh []parse.Value
-		for _, id := range owners {
-			if !seen[id] {
-				seen[id] = true
-				fresh = append(fresh, id)
-			}
-		}
-		if len(fresh) == 0 {
-			break
-		}
-		list, err := store.Find(ctx, &storage.Find{
-			Class: s.class(roleClass),
-			Where: &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: fresh},
-			Limit: query.NoLimit,
-			Keys:  []string{"name"},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read roles: %w", err)
-		}
-		key, members = "roles", make([]string, 0, len(list))
-		for _, r := range list {
-			members = append(members, r.ID)
-			if n := r.String("name"); n != "" {
-				names = append(names, n)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }

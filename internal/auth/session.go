@@ -233,8 +233,7 @@ func (r *sessionRule) AfterWrite(ctx context.Context, w *objects.WriteState, sav
 		return nil
 	}
 	if user, ok := saved.Object.Pointer("user"); ok {
-		r.s.cache.forgetUser(user.ObjectID)
-		r.s.tell([]string{user.ObjectID}, false)
+		r.s.forget(notice{Users: []string{user.ObjectID}})
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 // Package cache keeps what requests share for a short time: values and
-// counters. Memory serves one process; servers that work side by side on one
-// database can share a store of their own behind the same interface.
+// counters, and carries short messages between the servers of one application.
+// Memory and Local serve one process; internal/cache/redis serves several that
+// work side by side on one database.
 package cache
 
 import (
@@ -19,6 +20,8 @@ type Cache interface {
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
 	// Set keeps a value, which the caller must not change afterwards.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Delete forgets values and counters; absent ones are ignored.
+	Delete(ctx context.Context, keys ...string) error
 	// Count adds one to a counter and returns what it has counted in its
 	// window, which begins with the first count, and when the window ends.
 	Count(ctx context.Context, key string, window time.Duration) (n int, ends time.Time, err error)
@@ -95,6 +98,17 @@ func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Durat
 	defer s.mu.Unlock()
 	now := m.now()
 	s.put(key, entry{value: value, ends: now.Add(ttl)}, m.max, now)
+	return nil
+}
+
+// Delete implements Cache.
+func (m *Memory) Delete(_ context.Context, keys ...string) error {
+	for _, key := range keys {
+		s := m.shard(key)
+		s.mu.Lock()
+		s.drop(key)
+		s.mu.Unlock()
+	}
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (wr *writing) created() (*Saved, parse.Change) {
 		parse.MapField{Key: parse.KeyCreatedAt, Value: wr.object.CreatedAt.String()})
 	wr.answer(resp, nil, wr.object)
 	return &Saved{Object: wr.object, Created: true, Response: resp},
-		parse.Change{Class: wr.Class.Name, Action: parse.Created, After: wr.object}
+		parse.Change{Class: wr.Class.Name, Action: parse.Created, After: wr.object, Related: related(wr.relations)}
 }
 
 // begin finds the class of a write and asks for permission.

@@ -204,6 +204,19 @@ func (m *memory) Owning(_ context.Context, j storage.Join, ids []string) ([]stri
 	return out, nil
 }
 
+func (m *memory) Links(_ context.Context, j storage.Join, owners []string) ([]storage.Link, error) {
+	m.statements++
+	var out []storage.Link
+	for owner, members := range m.join(j) {
+		for _, id := range members {
+			if owners == nil || slices.Contains(owners, owner) {
+				out = append(out, storage.Link{Owner: owner, Member: id})
+			}
+		}
+	}
+	return out, nil
+}
+
 func (m *memory) LoadSchema(context.Context) ([]*schema.Class, error) { return m.schema.Classes(), nil }
 
 func (m *memory) ApplySchema(_ context.Context, steps []schema.Step) error {

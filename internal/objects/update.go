@@ -125,7 +125,7 @@ func (wr *writing) updated(before, after *parse.Object) (*Saved, parse.Change) {
 	resp := parse.NewMap(parse.MapField{Key: parse.KeyUpdatedAt, Value: after.UpdatedAt.String()})
 	wr.answer(resp, before, after)
 	return &Saved{Object: after, Response: resp},
-		parse.Change{Class: wr.Class.Name, Action: parse.Updated, Before: before, After: after}
+		parse.Change{Class: wr.Class.Name, Action: parse.Updated, Before: before, After: after, Related: related(wr.relations)}
 }
 
 // where finds the object if the caller may write it.

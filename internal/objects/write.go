@@ -175,6 +175,18 @@ func (wr *writing) splitRelations() {
 	}
 }
 
+// related lists the members that the operations concern, by field.
+func related(ops []relationOp) map[string][]string {
+	if len(ops) == 0 {
+		return nil
+	}
+	out := make(map[string][]string, 1)
+	for _, r := range ops {
+		out[r.join.Key] = append(out[r.join.Key], r.ids...)
+	}
+	return out
+}
+
 func (s *Service) relate(ctx context.Context, owner string, ops []relationOp) error {
 	for _, r := range ops {
 		do := s.store.AddRelated

@@ -273,6 +273,22 @@ func (c *checked) Owning(ctx context.Context, r Join, relatedIDs []string) ([]st
 	return ids, distinct(r, ids)
 }
 
+// Links implements [Store].
+func (c *checked) Links(ctx context.Context, r Join, owningIDs []string) ([]Link, error) {
+	links, err := c.store.Links(ctx, r, owningIDs)
+	if err != nil {
+		return nil, allowed(err, false, false)
+	}
+	seen := make(map[Link]bool, len(links))
+	for _, l := range links {
+		if l.Owner == "" || l.Member == "" || seen[l] {
+			return nil, broken("link %v twice or without an id in %s", l, r)
+		}
+		seen[l] = true
+	}
+	return links, nil
+}
+
 func distinct(r Join, ids []string) error {
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {

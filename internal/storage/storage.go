@@ -95,6 +95,9 @@ type Store interface {
 	Related(ctx context.Context, r Join, owningID string) ([]string, error)
 	// Owning returns the owners that have any of the ids as a member.
 	Owning(ctx context.Context, r Join, relatedIDs []string) ([]string, error)
+	// Links returns the members of several owners at once, in no order; nil
+	// asks for those of all.
+	Links(ctx context.Context, r Join, owningIDs []string) ([]Link, error)
 
 	// LoadSchema reads all class definitions.
 	LoadSchema(ctx context.Context) ([]*schema.Class, error)
@@ -106,6 +109,9 @@ type Store interface {
 	// Close waits for running operations and releases the database.
 	Close() error
 }
+
+// Link is one member of a relation and its owner.
+type Link struct{ Owner, Member string }
 
 // Join names the join class of a relation field.
 type Join struct{ Class, Key string }

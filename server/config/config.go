@@ -65,6 +65,9 @@ type Config struct {
 	AllowHeaders                 []string        `opt:"allowHeaders" env:"PARSE_SERVER_ALLOW_HEADERS" help:"More request headers that browsers may send."`
 	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
 	RequestKeywordDenylist       json.RawMessage `opt:"requestKeywordDenylist" env:"PARSE_SERVER_REQUEST_KEYWORD_DENYLIST" help:"Keys and values, as regular expressions, that no written data may have."`
+	CacheAdapter                 json.RawMessage `opt:"cacheAdapter" env:"PARSE_SERVER_CACHE_ADAPTER" secret:"uri" help:"Redis that several servers of the application share: {\"module\":\"redis\",\"options\":{\"url\":\"redis://…\"}}, or the URL alone."`
+	CacheTTL                     int             `opt:"cacheTTL" env:"PARSE_SERVER_CACHE_TTL" help:"Milliseconds for which sessions and roles are believed without a look into the database; of no matter on SQLite."`
+	CacheMaxSize                 int             `opt:"cacheMaxSize" env:"PARSE_SERVER_CACHE_MAX_SIZE" help:"Sessions kept in memory."`
 	RateLimit                    json.RawMessage `opt:"rateLimit" env:"PARSE_SERVER_RATE_LIMIT" help:"Limits, one or a list: {\"requestPath\":\"/functions/*any\",\"requestTimeWindow\":ms,\"requestCount\":n}."`
 	IdempotencyOptions           json.RawMessage `opt:"idempotencyOptions" env:"PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_OPTIONS" help:"{\"paths\":[…],\"ttl\":s,\"replay\":false}: requests of an id are served once."`
 	RequestComplexity            json.RawMessage `opt:"requestComplexity" env:"PARSE_SERVER_REQUEST_COMPLEXITY" help:"{\"queryDepth\":10,…}: limits on the queries and batches of clients."`
@@ -122,6 +125,8 @@ func Default() Config {
 		ProtectedFieldsOwnerExempt:   true,
 		RequestKeywordDenylist:       json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
 		PasswordCost:                 10,
+		CacheTTL:                     5000,
+		CacheMaxSize:                 50_000,
 		LogLevel:                     "info",
 	}
 }
@@ -206,6 +211,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Complexity(); err != nil {
 		p.addf("%s", err)
 	}
+	c.checkCache(&p)
 	if _, err := c.RateLimits(); err != nil {
 		p.addf("%s", err)
 	}

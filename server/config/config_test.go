@@ -138,18 +138,18 @@ func TestOptionsOfParseServerInTheEnvironment(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "option passwordPolicy is not served") || !strings.Contains(err.Error(), "option accountLockout is not served") {
 		t.Errorf("got %v", err)
 	}
-	c, err := config.Load(nil, []string{"PARSE_SERVER_CACHE_TTL=5"})
+	c, err := config.Load(nil, []string{"PARSE_SERVER_MASTER_KEY_TTL=5"})
 	if err != nil || len(c.Warnings) != 1 {
 		t.Errorf("%v, warnings %v", err, c.Warnings)
 	}
 }
 
 func TestKnownOptionsWarn(t *testing.T) {
-	c, err := config.Load([]string{write(t, "c.json", `{"push":{},"cacheTTL":5}`)}, nil)
+	c, err := config.Load([]string{write(t, "c.json", `{"push":{},"masterKeyTtl":5}`)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"option cacheTTL has no effect in this version", "option push has no effect in this version"}
+	want := []string{"option masterKeyTtl has no effect in this version", "option push has no effect in this version"}
 	if d := cmp.Diff(want, c.Warnings); d != "" {
 		t.Error(d)
 	}

@@ -41,7 +41,7 @@ func TestLimitRefusals(t *testing.T) {
 		{"rateLimit", rate(`"requestMethods":[1]`), "rateLimit.requestMethods must be an array of strings"},
 		{"rateLimit", rate(`"requestMethods":"("`), "rateLimit.requestMethods contains an invalid regex pattern"},
 		{"rateLimit", rate(`"zone":"city"`), "rateLimit.zone must be one of global, session, user, or ip"},
-		{"rateLimit", rate(`"redisUrl":"redis://x"`), "rateLimit.redisUrl is not served"},
+		{"rateLimit", rate(`"redisUrl":"x"`), "rateLimit.redisUrl must have a URL"},
 		{"rateLimit", rate(`"requestpath":"/a"`), `Invalid rate limit option "requestpath"`},
 		{"idempotencyOptions", `[]`, "idempotencyOptions must be an object"},
 		{"idempotencyOptions", `{"ttl":0}`, "idempotency TTL value must be greater than 0 seconds"},

@@ -47,7 +47,7 @@ func optionByName(name string) (option, bool) {
 // serving them, so that an existing configuration starts; each one set is told
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
 var known = strings.Fields(`allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken analyticsAdapter auth
-	cacheAdapter cacheMaxSize cacheTTL cluster convertEmailToLowercase convertUsernameToLowercase customPages
+	cluster convertEmailToLowercase convertUsernameToLowercase customPages
 	directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
 	emailVerifyTokenValidityDuration enableCollationCaseComparison enableExpressErrorHandler
 	enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey

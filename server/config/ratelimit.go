@@ -21,6 +21,7 @@ type RateLimit struct {
 	Methods                           *regexp.Regexp
 	IncludeMasterKey, IncludeInternal bool
 	Zone                              string // global, session, user or ip
+	RedisURL                          string // of counters that servers share; "": counted by each
 }
 
 // Zones of a rate limit: whose requests are counted together.
@@ -119,10 +120,17 @@ func rateLimit(m map[string]any) (r RateLimit, err error) {
 			}
 			r.Zone = s
 		case "redisUrl":
-			if v != nil {
-				// Counting alone would let through more than its operator expects.
-				return r, fmt.Errorf("rateLimit.redisUrl is not served by this version of pargo")
+			if v == nil {
+				continue
 			}
+			s, ok := v.(string)
+			if !ok {
+				return r, fmt.Errorf("rateLimit.redisUrl must be a string")
+			}
+			if err := redisURL(s); err != nil {
+				return r, fmt.Errorf("rateLimit.redisUrl %w", err)
+			}
+			r.RedisURL = s
 		default:
 			return r, fmt.Errorf("Invalid rate limit option %q", name)
 		}

@@ -82,8 +82,8 @@ type Options struct {
 	PublicExplain bool
 	// Complexity narrows what clients may ask; nil: nothing is narrowed.
 	Complexity *Complexity
-	// Rates limit how often requests may come; nil: without limits.
-	Rates *RateLimits
+	// Rates limit how often requests may come.
+	Rates []RateLimit
 	// Idempotency serves each request id once; nil: ids are not regarded.
 	Idempotency *Idempotency
 	Log         *slog.Logger

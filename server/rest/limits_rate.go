@@ -2,6 +2,7 @@ package rest
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -27,11 +28,8 @@ type RateLimit struct {
 	// Zone says whose requests count together: "global", "session", "user" or
 	// "ip", which also stands in where there is no session.
 	Zone string
-}
-
-// RateLimits are the limits in force and where they count.
-type RateLimits struct {
-	Rules    []RateLimit
+	// ID names the limit among all whose counters are in the same place.
+	ID       string
 	Counters cache.Cache
 }
 
@@ -46,7 +44,7 @@ type sender struct {
 // client how it stands with the tightest of them. Over a limit, the error is
 // 100 with status 429.
 func (c *call) limitRate(s sender) error {
-	if c.h.o.Rates == nil {
+	if len(c.h.o.Rates) == 0 {
 		return nil
 	}
 	least := -1
@@ -72,7 +70,7 @@ func seconds(ms int64) int64 { return (ms + 999) / 1000 }
 // limitItem counts an item of a batch. Over a limit the whole batch fails,
 // with status 400.
 func (c *call) limitItem(method, path string) error {
-	if c.h.o.Rates == nil {
+	if len(c.h.o.Rates) == 0 {
 		return nil
 	}
 	p := c.principal
@@ -89,12 +87,12 @@ func (c *call) limitItem(method, path string) error {
 // fail, the request passes: the limits protect the server, they do not stop it.
 func (c *call) eachRate(s sender, method, path string, over func(*RateLimit, int, time.Time) error) error {
 	rates := c.h.o.Rates
-	for i := range rates.Rules {
-		r := &rates.Rules[i]
+	for i := range rates {
+		r := &rates[i]
 		if !r.holds(s, method, path, c.route() == "/batch") {
 			continue
 		}
-		n, ends, err := rates.Counters.Count(c.req.Context(), "rl:"+strconv.Itoa(i)+":"+c.rateKey(r, s, path), r.Window)
+		n, ends, err := r.Counters.Count(c.req.Context(), "rl:"+r.ID+":"+c.rateKey(r, s, path), r.Window)
 		if err != nil {
 			c.h.o.Log.WarnContext(c.req.Context(), "a rate limit could not be counted", "error", err)
 			continue
@@ -138,7 +136,7 @@ func (c *call) rateKey(r *RateLimit, s sender, path string) string {
 		return "global"
 	case "session":
 		sum := sha256.Sum256([]byte(token)) // a client chooses its length
-		return "session:" + string(sum[:])
+		return "session:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 	case "user":
 		p, err := c.h.auth.Principal(c.req.Context(), token, s.installed, s.ip)
 		if err == nil && p.UserID != "" {

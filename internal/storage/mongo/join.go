@@ -60,11 +60,39 @@ func (d *DB) Owning(ctx context.Context, r storage.Join, relatedIDs []string) ([
 	return d.rows(ctx, r, bson.D{{Key: keyRelated, Value: bson.D{{Key: "$in", Value: relatedIDs}}}}, keyOwning)
 }
 
-// rows returns one key of the rows that match, oldest first, each value once:
-// servers that upsert at the same moment may have made a row twice.
+// Links implements storage.Store.
+func (d *DB) Links(ctx context.Context, r storage.Join, owningIDs []string) ([]storage.Link, error) {
+	where := bson.D{}
+	if owningIDs != nil {
+		where = bson.D{{Key: keyOwning, Value: bson.D{{Key: "$in", Value: owningIDs}}}}
+	}
+	return d.links(ctx, r, where, options.Find())
+}
+
+// rows returns one key of the rows that match, oldest first, each value once.
 func (d *DB) rows(ctx context.Context, r storage.Join, where bson.D, key string) (out []string, err error) {
-	opts := options.Find().SetSort(bson.D{{Key: keyID, Value: 1}}).SetBatchSize(batchSize)
-	cur, err := d.collection(r.String()).Find(ctx, where, opts)
+	list, err := d.links(ctx, r, where, options.Find().SetSort(bson.D{{Key: keyID, Value: 1}}))
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool, len(list))
+	for _, l := range list {
+		id := l.Member
+		if key == keyOwning {
+			id = l.Owner
+		}
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// links returns the rows that match, each once: servers that upsert at the
+// same moment may have made a row twice.
+func (d *DB) links(ctx context.Context, r storage.Join, where bson.D, opts *options.FindOptionsBuilder) (out []storage.Link, err error) {
+	cur, err := d.collection(r.String()).Find(ctx, where, opts.SetBatchSize(batchSize))
 	if err != nil {
 		return nil, d.failure(ctx, "read", r.String(), err)
 	}
@@ -73,16 +101,25 @@ func (d *DB) rows(ctx context.Context, r storage.Join, where bson.D, key string)
 			err = d.failure(ctx, "read", r.String(), cerr)
 		}
 	}()
-	seen := map[string]bool{}
+	seen := map[storage.Link]bool{}
 	for cur.Next(ctx) {
-		v, err := bsoncore.Document(cur.Current).LookupErr(key)
-		if err != nil {
-			continue
-		}
-		if s, ok := v.StringValueOK(); ok && !seen[s] {
-			seen[s] = true
-			out = append(out, s)
+		row := bsoncore.Document(cur.Current)
+		owner, hasOwner := idAt(row, keyOwning)
+		member, hasMember := idAt(row, keyRelated)
+		l := storage.Link{Owner: owner, Member: member}
+		if hasOwner && hasMember && !seen[l] {
+			seen[l] = true
+			out = append(out, l)
 		}
 	}
 	return out, d.failure(ctx, "read", r.String(), cur.Err())
+}
+
+// idAt returns a string of a document, if there is one under the key.
+func idAt(doc bsoncore.Document, key string) (string, bool) {
+	v, err := doc.LookupErr(key)
+	if err != nil {
+		return "", false
+	}
+	return v.StringValueOK()
 }

@@ -102,3 +102,8 @@ func (t *tx) Related(ctx context.Context, r storage.Join, owningID string) ([]st
 func (t *tx) Owning(ctx context.Context, r storage.Join, relatedIDs []string) ([]string, error) {
 	return t.DB.Owning(t.in(ctx), r, relatedIDs)
 }
+
+// Links implements storage.Store.
+func (t *tx) Links(ctx context.Context, r storage.Join, owningIDs []string) ([]storage.Link, error) {
+	return t.DB.Links(t.in(ctx), r, owningIDs)
+}

@@ -16,6 +16,8 @@ const (
 	// The unary plus keeps n from being chosen as the index.
 	relatedSQL = `SELECT member FROM "_join" WHERE j = ? AND owner = ? ORDER BY +n`
 	owningSQL  = `SELECT DISTINCT owner FROM "_join" WHERE j = ? AND member IN (SELECT value FROM json_each(?)) ORDER BY owner`
+	linksSQL   = `SELECT owner, member FROM "_join" WHERE j = ?`
+	linksOfSQL = linksSQL + ` AND owner IN (SELECT value FROM json_each(?))`
 )
 
 func idList(ids []string) string {
@@ -35,6 +37,20 @@ func stringsOf(ctx context.Context, c *conn, sql string, args ...driver.Value) (
 	err = c.query(ctx, sql, args, func(r []driver.Value) (bool, error) {
 		s, _ := r[0].(string)
 		out = append(out, s)
+		return true, nil
+	})
+	return out, err
+}
+
+func links(ctx context.Context, c *conn, r storage.Join, owners []string) (out []storage.Link, err error) {
+	sql, args := linksSQL, []driver.Value{r.String()}
+	if owners != nil {
+		sql, args = linksOfSQL, append(args, idList(owners))
+	}
+	err = c.query(ctx, sql, args, func(row []driver.Value) (bool, error) {
+		owner, _ := row[0].(string)
+		member, _ := row[1].(string)
+		out = append(out, storage.Link{Owner: owner, Member: member})
 		return true, nil
 	})
 	return out, err
@@ -67,6 +83,15 @@ func (db *DB) Related(ctx context.Context, r storage.Join, owningID string) (out
 func (db *DB) Owning(ctx context.Context, r storage.Join, relatedIDs []string) (out []string, err error) {
 	err = db.read(ctx, func(c *conn) error {
 		out, err = stringsOf(ctx, c, owningSQL, r.String(), idList(relatedIDs))
+		return err
+	})
+	return out, err
+}
+
+// Links implements [storage.Store].
+func (db *DB) Links(ctx context.Context, r storage.Join, owningIDs []string) (out []storage.Link, err error) {
+	err = db.read(ctx, func(c *conn) error {
+		out, err = links(ctx, c, r, owningIDs)
 		return err
 	})
 	return out, err
@@ -108,4 +133,13 @@ func joinTable(class string) string {
 		", NULL AS " + colRead + ", NULL AS " + colWrite + ", owner AS " + fieldColumn(schema.JoinOwner) +
 		", member AS " + fieldColumn(schema.JoinMember) + `, '{"objectId":"' || ` + id + ` || '","owningId":' || json_quote(owner) || ` +
 		`',"relatedId":' || json_quote(member) || '}' AS ` + colDoc + ` FROM "_join" WHERE j = '` + strings.ReplaceAll(class, "'", "''") + "')"
+}
+
+// Links implements [storage.Store].
+func (x *tx) Links(ctx context.Context, r storage.Join, owningIDs []string) (out []storage.Link, err error) {
+	err = x.with(ctx, false, func(c *conn) error {
+		out, err = links(ctx, c, r, owningIDs)
+		return err
+	})
+	return out, err
 }

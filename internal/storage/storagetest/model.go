@@ -245,6 +245,18 @@ func (m *Model) Owning(ctx context.Context, r storage.Join, relatedIDs []string)
 	return out, ctx.Err()
 }
 
+// Links implements [storage.Store].
+func (m *Model) Links(ctx context.Context, r storage.Join, owningIDs []string) (out []storage.Link, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.members[r.String()] {
+		if owningIDs == nil || slices.Contains(owningIDs, e.owner) {
+			out = append(out, storage.Link{Owner: e.owner, Member: e.id})
+		}
+	}
+	return out, ctx.Err()
+}
+
 // LoadSchema implements [storage.Store].
 func (m *Model) LoadSchema(ctx context.Context) ([]*schema.Class, error) {
 	m.mu.Lock()

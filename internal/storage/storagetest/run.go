@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -476,6 +478,20 @@ func testRelations(t *testing.T, s storage.Store) {
 	slices.Sort(owning)
 	if diff := cmp.Diff([]string{"a", "b"}, owning); err != nil || diff != "" {
 		t.Errorf("owning: %v (-want +got):\n%s", err, diff)
+	}
+	for _, tt := range []struct {
+		owners []string
+		want   []storage.Link
+	}{
+		{nil, []storage.Link{{Owner: "a", Member: "1"}, {Owner: "a", Member: "2"}, {Owner: "b", Member: "2"}}},
+		{[]string{"b", "none"}, []storage.Link{{Owner: "b", Member: "2"}}},
+		{[]string{}, nil},
+	} {
+		links, err := s.Links(ctx, j, tt.owners)
+		slices.SortFunc(links, func(x, y storage.Link) int { return strings.Compare(x.Owner+x.Member, y.Owner+y.Member) })
+		if diff := cmp.Diff(tt.want, links, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("links of %q: %v (-want +got):\n%s", tt.owners, err, diff)
+		}
 	}
 }
 
