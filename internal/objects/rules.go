@@ -17,6 +17,9 @@ type Write struct {
 	Body  *parse.Map // wire body as decoded: values, {"__op": …}, "ACL"; not changed
 	// Context is handed to the hooks.
 	Context *parse.Map
+	// If is asked of the object to update besides: one that does not match when
+	// it is written is not found. nil: nothing.
+	If query.Node
 }
 
 // Saved is a write that was done.

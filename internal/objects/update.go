@@ -65,7 +65,7 @@ func (s *Service) prepareUpdate(ctx context.Context, p *access.Principal, w *Wri
 	if err := wr.read(w.Body); err != nil {
 		return nil, err
 	}
-	wr.target = wr.where()
+	wr.target = query.AllOf(wr.where(), w.If)
 	hooked := s.app.HasBeforeSave(wr.Class.Name)
 	read := s.readsFirst(wr.Class.Name) || wr.touchesOwner() || wr.needsResult()
 	if read {

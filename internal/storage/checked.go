@@ -227,7 +227,11 @@ func (c *checked) Update(ctx context.Context, u *Update) (before, after *parse.O
 	if err := wellFormed(u.Class, before, after); err != nil {
 		return nil, nil, err
 	}
-	if before.ID != after.ID || before.CreatedAt != after.CreatedAt || after.UpdatedAt != u.UpdatedAt {
+	at := u.UpdatedAt
+	if at == 0 {
+		at = before.UpdatedAt
+	}
+	if before.ID != after.ID || before.CreatedAt != after.CreatedAt || after.UpdatedAt != at {
 		return nil, nil, broken("Update of %s %s: system fields are wrong", before.ClassName, before.ID)
 	}
 	return before, after, nil

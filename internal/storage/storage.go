@@ -65,7 +65,8 @@ type Update struct {
 	// ACL, if SetACL, replaces the object's; nil removes it.
 	ACL    *parse.ACL
 	SetACL bool
-	// UpdatedAt is the new updatedAt.
+	// UpdatedAt is the new updatedAt; 0 leaves it, for internal fields that are
+	// no change of the object to anybody (Ops is then not empty).
 	UpdatedAt parse.Date
 }
 

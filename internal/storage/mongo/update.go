@@ -80,7 +80,9 @@ func applied(u *storage.Update, before *parse.Object) (*parse.Object, error) {
 			after.Fields.Delete(path)
 		}
 	}
-	after.UpdatedAt = u.UpdatedAt
+	if u.UpdatedAt != 0 {
+		after.UpdatedAt = u.UpdatedAt
+	}
 	if u.SetACL {
 		after.ACL = u.ACL.Clone()
 	}
@@ -123,7 +125,9 @@ func updateDocument(sections ...*section) []byte {
 
 // system adds the new updatedAt and ACL.
 func system(e *encoder, u *storage.Update, set, unset *section) {
-	set.buf = bsoncore.AppendDateTimeElement(set.buf, keyUpdatedAt, int64(u.UpdatedAt))
+	if u.UpdatedAt != 0 {
+		set.buf = bsoncore.AppendDateTimeElement(set.buf, keyUpdatedAt, int64(u.UpdatedAt))
+	}
 	switch {
 	case !u.SetACL:
 	case u.ACL != nil:

@@ -317,7 +317,9 @@ func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, a
 			return nil, nil, err
 		}
 	}
-	after.UpdatedAt = u.UpdatedAt
+	if u.UpdatedAt != 0 {
+		after.UpdatedAt = u.UpdatedAt
+	}
 	var sql strings.Builder
 	sql.WriteString("UPDATE " + t.sql + " SET " + colUpdated + " = ?, " + colDoc + " = ?")
 	args := []driver.Value{date(after.UpdatedAt), nil}

@@ -174,7 +174,9 @@ func (m *Model) Update(ctx context.Context, u *storage.Update) (before, after *p
 	if u.SetACL {
 		next.ACL = u.ACL.Clone()
 	}
-	next.UpdatedAt = u.UpdatedAt
+	if u.UpdatedAt != 0 {
+		next.UpdatedAt = u.UpdatedAt
+	}
 	if err := conflict(u.Class, slices.Delete(slices.Clone(list), at, at+1), next); err != nil {
 		return nil, nil, err
 	}

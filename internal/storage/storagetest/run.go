@@ -345,6 +345,16 @@ func testUpdates(t *testing.T, s storage.Store) {
 	if !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("other value: %v", err)
 	}
+	count := parse.NewMap(parse.MapField{Key: "_n", Value: parse.Increment{Amount: 1}})
+	for n := range 2 {
+		before, after, err := s.Update(t.Context(), &storage.Update{Class: c, Where: query.ByID("u0"), Ops: count})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := after.Number("_n"); got != float64(n+1) || after.UpdatedAt != before.UpdatedAt || get(t, s, c, "u0").UpdatedAt != 3000 {
+			t.Errorf("a quiet update: %s, was %s", text(after), text(before))
+		}
+	}
 	bad := parse.NewMap(parse.MapField{Key: "s", Value: parse.Increment{Amount: 1}})
 	var pe *parse.Error
 	if _, _, err := s.Update(t.Context(), &storage.Update{Class: c, Where: query.ByID("u0"), Ops: bad, UpdatedAt: 1}); !errors.As(err, &pe) {
