@@ -191,7 +191,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.Current()
-	if s.Class("_Session") == nil || s.Class("_User").Field("username") == nil || len(s.Class("_User").Indexes) != 4 {
+	if s.Class("_Session") == nil || s.Class("_User").Field("username") == nil || len(s.Class("_User").Indexes) != 6 {
 		t.Error("system classes are not complete")
 	}
 	if err := s.Class("Game").Field("score").Validate.Validate(0.0); err == nil {

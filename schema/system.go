@@ -91,6 +91,8 @@ func systemIndexes(class string) []Index {
 			on("case_insensitive_username", "username", true, true),
 			on("email_1", "email", true, false),
 			on("case_insensitive_email", "email", true, true),
+			on("_email_verify_token", "_email_verify_token", false, false),
+			on("_perishable_token", "_perishable_token", false, false),
 		}
 	case SessionClass:
 		return []Index{on("sessionToken_1", "sessionToken", true, false), on("user_1", "user", false, false)}

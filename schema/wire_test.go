@@ -143,7 +143,7 @@ func TestForms(t *testing.T) {
 	text := `{"results":[` + string(parse.AppendJSON(nil, schema.SystemClass("_User").Map())) + `,` +
 		`{"className":"Game","fields":{"s":{"type":"Number"}},"indexes":{"_id_":{"_id":1},"t":{"_fts":"text","_ftsx":1},"s":{"s":1}}}]}`
 	c := load(t, text)
-	if len(c.Classes) != 2 || len(c.Classes[1].Indexes) != 1 || len(c.Classes[0].Indexes) != 4 {
+	if len(c.Classes) != 2 || len(c.Classes[1].Indexes) != 1 || len(c.Classes[0].Indexes) != 6 {
 		t.Errorf("results: %v", c.Classes[1].Indexes)
 	}
 }
