@@ -23,6 +23,10 @@ var allowed = map[string]string{
 	"schema":                       "parse",
 	"internal/cache":               "",
 	"internal/cache/redis":         "internal/cache",
+	"internal/mustache":            "",
+	"internal/mail":                "internal/mustache",
+	"internal/mail/smtp":           "internal/mail",
+	"internal/mail/capture":        "internal/mail",
 	"internal/access":              "parse query schema",
 	"internal/storage":             "parse query schema",
 	"internal/storage/sqlite":      "parse query schema internal/storage",
@@ -49,6 +53,7 @@ var confined = map[string]string{
 	"go.mongodb.org/mongo-driver": "internal/storage/mongo internal/scenario",
 	"github.com/gin-gonic/gin":    "server server/rest",
 	"github.com/coder/websocket":  "livequery",
+	"github.com/wneessen/go-mail": "internal/mail/smtp",
 	"golang.org/x/crypto":         "internal/auth",
 	"github.com/redis/go-redis":   "internal/cache/redis",
 }
