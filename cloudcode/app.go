@@ -58,6 +58,10 @@ type App struct {
 	functionsMu sync.Mutex
 	functions   atomic.Pointer[map[string]Function]
 
+	providersMu sync.Mutex
+	providers   map[string]AuthProvider // guarded by providersMu
+	sms         SMS                     // guarded by providersMu
+
 	log atomic.Pointer[slog.Logger]
 }
 

@@ -48,7 +48,7 @@ func (p *SchemaPlan) Destroys() bool {
 // OpenSchema opens the database that the options name; close it after use. The
 // embedded database must not be in use by a server.
 func OpenSchema(ctx context.Context, cfg config.Config, log *slog.Logger) (*SchemaTool, error) {
-	store, err := openStore(ctx, cfg, log)
+	store, err := openStore(ctx, cfg, nil, log)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

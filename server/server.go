@@ -122,7 +122,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, err
 	}
 	app.SetLogger(set.log)
-	if s.store, err = openStore(ctx, cfg, set.log); err != nil {
+	providers, err := newProviders(cfg, app)
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = openStore(ctx, cfg, providerNames(providers), set.log); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	closers = append(closers, func() { _ = s.store.Close() })
@@ -139,7 +143,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.build(cfg, gate, app, file); err != nil {
+	if err := s.build(cfg, gate, app, providers, file); err != nil {
 		return nil, err
 	}
 	s.state.Store(&stateOK)
@@ -173,7 +177,7 @@ func (s *Server) applySchema(ctx context.Context, file *schema.Document) error {
 }
 
 // build makes the services and the handler.
-func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, file *schema.Document) error {
+func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, providers map[string]cloudcode.AuthProvider, file *schema.Document) error {
 	limits := query.Limits{}
 	pub := &publisher{}
 	denylist, err := newDenylist(cfg)
@@ -216,7 +220,9 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	users := auth.New(objs, auth.Options{
 		SessionLength:                sessionLength,
 		PasswordCost:                 cfg.PasswordCost,
+		Providers:                    providers,
 		EnableAnonymous:              cfg.EnableAnonymousUsers,
+		AllowExpiredAuthData:         cfg.AllowExpiredAuthDataToken,
 		EnforcePrivateUsers:          cfg.EnforcePrivateUsers,
 		RevokeSessionOnPasswordReset: cfg.RevokeSessionOnPasswordReset,
 		FoldedNames:                  s.embedded,

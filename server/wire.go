@@ -70,7 +70,7 @@ func newGate(cfg config.Config) (*access.Gate, error) {
 	return g, nil
 }
 
-func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (storage.Store, error) {
+func openStore(ctx context.Context, cfg config.Config, providers []string, log *slog.Logger) (storage.Store, error) {
 	db, err := cfg.Database()
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (storag
 	}
 	if db.Kind == config.MongoDB {
 		return mongo.Open(ctx, mongo.Options{
-			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, MaxTime: use.MaxTime, Log: log,
+			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, AuthProviders: providers, MaxTime: use.MaxTime, Log: log,
 		})
 	}
 	if db.Location != "" {
@@ -89,5 +89,5 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (storag
 			return nil, err
 		}
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: db.Location, Durability: cfg.Durability, MaxTime: use.MaxTime, Log: log})
+	return sqlite.Open(ctx, sqlite.Options{Path: db.Location, Durability: cfg.Durability, AuthProviders: providers, MaxTime: use.MaxTime, Log: log})
 }

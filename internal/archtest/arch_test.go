@@ -37,10 +37,11 @@ var allowed = map[string]string{
 	"internal/aggregate":           "parse query schema",
 	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
 	"livequery":                    "parse query schema internal/access cloudcode",
+	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache",
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/cache internal/cache/redis livequery server/config server/rest",
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis livequery server/config server/rest",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",
@@ -56,6 +57,9 @@ var confined = map[string]string{
 	"github.com/wneessen/go-mail": "internal/mail/smtp",
 	"golang.org/x/crypto":         "internal/auth",
 	"github.com/redis/go-redis":   "internal/cache/redis",
+	"github.com/coreos/go-oidc":   "internal/auth/provider",
+	"github.com/go-ldap/ldap":     "internal/auth/provider",
+	"github.com/go-webauthn":      "internal/auth/provider",
 }
 
 type goPackage struct {

@@ -6,10 +6,12 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
@@ -29,9 +31,14 @@ type Options struct {
 	// SessionLength is the life of a session; 0: it never ends.
 	SessionLength time.Duration
 	// PasswordCost is the bcrypt cost of new hashes; 0: 10.
-	PasswordCost        int
-	EnableAnonymous     bool
-	EnforcePrivateUsers bool
+	PasswordCost int
+	// Providers judge authData, by name. EnableAnonymous adds "anonymous".
+	Providers       map[string]cloudcode.AuthProvider
+	EnableAnonymous bool
+	// AllowExpiredAuthData spares users to prove again, in an update, the
+	// authData that do not change.
+	AllowExpiredAuthData bool
+	EnforcePrivateUsers  bool
 	// RevokeSessionOnPasswordReset ends all sessions of a user whose password changes.
 	RevokeSessionOnPasswordReset bool
 	// CacheTTL bounds how long a resolved session is believed. 0 is for a
@@ -77,6 +84,15 @@ func New(objs *objects.Service, o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	providers := maps.Clone(o.Providers)
+	if providers == nil {
+		providers = map[string]cloudcode.AuthProvider{}
+	}
+	delete(providers, anonymousProvider)
+	if o.EnableAnonymous {
+		providers[anonymousProvider] = anonymous{}
+	}
+	o.Providers = providers
 	if o.CacheSize == 0 {
 		o.CacheSize = defaultSessions
 	}

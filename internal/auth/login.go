@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
@@ -25,16 +26,28 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 	if err != nil {
 		return nil, err
 	}
+	pr, err := s.secondFactor(ctx, p, user, params)
+	if err != nil {
+		return nil, err
+	}
 	app := s.objs.App()
 	if err := app.RunBeforeLogin(ctx, s.loginRequest(p, user)); err != nil {
 		return nil, err
+	}
+	if pr != nil {
+		if user, err = s.storeProof(ctx, user, pr); err != nil {
+			return nil, err
+		}
 	}
 	in, err := s.enter(ctx, p, user, createdWith("login", "password"))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, user, in.token); err != nil {
+	if err := s.confirm(ctx, user, in.token, nil); err != nil {
 		return nil, err
+	}
+	if pr != nil {
+		in.shown.Set("authDataResponse", pr.reply)
 	}
 	if err := app.RunAfterLogin(ctx, s.loginRequest(in.as, user)); err != nil {
 		return nil, err
@@ -73,14 +86,14 @@ func (s *Service) enter(ctx context.Context, p *access.Principal, user *parse.Ob
 
 // confirm ends a session again if the credentials that it was started with
 // were changed meanwhile. Whoever changes them ends the sessions afterwards,
-// so one of the two always sees the other.
-func (s *Service) confirm(ctx context.Context, user *parse.Object, token string) error {
+// so one of the two always sees the other. providers are those that opened the account.
+func (s *Service) confirm(ctx context.Context, user *parse.Object, token string, providers []string) error {
 	now, err := s.userByID(ctx, user.ID)
 	if err != nil {
 		return err
 	}
 	if now != nil && now.String(hashField) == user.String(hashField) &&
-		anonymousID(authDataOf(now)) == anonymousID(authDataOf(user)) {
+		!slices.ContainsFunc(providers, func(name string) bool { return !sameID(name, user, now) }) {
 		return nil
 	}
 	if err := s.revoke(ctx, query.Equal("sessionToken", token)); err != nil {

@@ -2,10 +2,12 @@ package auth
 
 import (
 	"context"
+	"slices"
+	"strings"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/objects"
-	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -35,35 +37,40 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 		body = &parse.Map{}
 	}
 	body.Delete("sessionToken")
-	v, _ := body.Get("authData")
-	data := usable(v)
-	id := anonymousID(data)
-	if data == nil {
+	v, given := body.Get("authData")
+	if usable(v) == nil {
 		if err := wantCredentials(body); err != nil {
 			return nil, err
 		}
-	} else {
-		for provider, d := range data.All() {
-			if d == nil {
-				continue
-			}
-			if err := s.checkProvider(provider, d); err != nil {
+	}
+	if given && v == nil {
+		return nil, errUnsupportedProvider()
+	}
+	c, err := s.claimed(v)
+	if err != nil {
+		return nil, err
+	}
+	var pr *proof
+	if len(c.names) > 0 {
+		var res *Result
+		if res, pr, err = s.signIn(ctx, p, c); err != nil || res != nil {
+			return res, err
+		}
+		if !identified(pr) {
+			if err := wantCredentials(body); err != nil {
 				return nil, err
 			}
 		}
-		if res, err := s.loginAnonymous(ctx, p, id); err != nil || res != nil {
-			return res, err
-		}
+	} else {
+		body.Delete("authData")
 	}
 	if body.Has("emailVerified") && !p.Bypass() {
 		return nil, errVerified()
 	}
-	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Context: cctx})
-	if data != nil && parse.CodeOf(err) == parse.AccountAlreadyLinked {
+	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Context: cctx, Memo: memo(pr)})
+	if pr != nil && parse.CodeOf(err) == parse.AccountAlreadyLinked {
 		// Another request with the same id was faster: this one is a login.
-		if res, lost := s.loginAnonymous(ctx, p, id); lost != nil || res != nil {
-			return res, lost
-		}
+		return s.lost(ctx, p, c, pr)
 	}
 	if err != nil {
 		return nil, err
@@ -72,8 +79,8 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 		return &Result{Saved: saved}, nil
 	}
 	provider := "password"
-	if data != nil {
-		provider = anonymousProvider
+	if pr != nil {
+		provider = strings.Join(c.names, ",")
 	}
 	token, err := s.startSession(ctx, saved.Object.ID, p.InstallationID, createdWith("signup", provider))
 	if err != nil {
@@ -83,35 +90,123 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 	return &Result{Saved: saved}, nil
 }
 
-// loginAnonymous logs in the user with that anonymous id; nil if there is none.
-func (s *Service) loginAnonymous(ctx context.Context, p *access.Principal, id string) (*Result, error) {
-	list, err := byAnonymousID(ctx, s.objs.Store(), storage.Find{Class: s.class(userClass)}, id)
+// memo hands a proof to the rule of the class.
+func memo(pr *proof) any {
+	if pr == nil {
+		return nil // not a nil *proof
+	}
+	return pr
+}
+
+// identified reports whether what was proved is enough to find the user again.
+func identified(pr *proof) bool {
+	for _, d := range pr.save {
+		if d.String("id") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// signIn logs in the user whom authData name. If there is none, it returns the
+// proof with which he may be made.
+func (s *Service) signIn(ctx context.Context, p *access.Principal, c *claims) (*Result, *proof, error) {
+	if err := s.prepare(ctx, p, nil, c, 0); err != nil {
+		return nil, nil, err
+	}
+	list, err := s.openUsers(ctx, p, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case len(list) == 0:
+		pr, err := s.judge(ctx, p, nil, c, cloudcode.AuthSetUp)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, pr, nil
+	case len(list) > 1 || p.UserID != "" && p.UserID != list[0].ID:
+		// Who cannot prove to own the id does not learn that it has an account.
+		if _, err := s.judge(ctx, p, list[0], c, cloudcode.AuthLogin); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, errLinked()
+	}
+	res, err := s.loginLinked(ctx, p, list[0], c, nil)
+	return res, nil, err
+}
+
+// openUsers finds the users that have any of the claimed ids, but those who are locked.
+func (s *Service) openUsers(ctx context.Context, p *access.Principal, c *claims) ([]*parse.Object, error) {
+	list, err := s.linkedUsers(ctx, s.objs.Store(), c)
+	return slices.DeleteFunc(list, func(u *parse.Object) bool { return locked(u, p) }), err
+}
+
+// lost logs in a user who was made by another request in the very moment in
+// which this one would have made him. What the providers have said holds: it
+// was about the id, with which that request came, too.
+func (s *Service) lost(ctx context.Context, p *access.Principal, c *claims, pr *proof) (*Result, error) {
+	list, err := s.openUsers(ctx, p, c)
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
-		return nil, nil
-	}
-	user := list[0]
-	if len(list) > 1 || p.UserID != "" && p.UserID != user.ID || locked(user, p) {
+	if len(list) != 1 || p.UserID != "" && p.UserID != list[0].ID {
 		return nil, errLinked()
 	}
+	for _, name := range pr.names {
+		if pr.save[name].String("id") == "" {
+			return nil, errLinked()
+		}
+	}
+	pr.judged = authDataOf(list[0])
+	return s.loginLinked(ctx, p, list[0], c, pr)
+}
+
+// loginLinked logs in a user by authData; pr is nil unless they are judged already.
+func (s *Service) loginLinked(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, pr *proof) (*Result, error) {
 	if err := s.objs.App().RunBeforeLogin(ctx, s.loginRequest(p, user)); err != nil {
 		return nil, err
 	}
-	in, err := s.enter(ctx, p, user, createdWith("login", anonymousProvider))
+	if err := s.wantAdditional(user, c.names); err != nil {
+		return nil, err
+	}
+	if pr == nil {
+		var err error
+		if pr, err = s.judgeLogin(ctx, p, user, c); err != nil {
+			return nil, err
+		}
+	}
+	user, err := s.storeProof(ctx, user, pr)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, user, in.token); err != nil {
-		return nil, err
-	}
-	m, err := parse.DecodeMap(in.shown.AppendJSON(nil), parse.DefaultLimits)
+	shown, err := s.enterLinked(ctx, p, user, c)
 	if err != nil {
 		return nil, err
 	}
-	m.Set("authDataResponse", &parse.Map{})
-	return &Result{Saved: &objects.Saved{Object: in.shown, Response: m}, LoggedIn: true}, nil
+	m, err := parse.DecodeMap(shown.AppendJSON(nil), parse.DefaultLimits)
+	if err != nil {
+		return nil, err
+	}
+	m.Set("authDataResponse", pr.reply)
+	return &Result{Saved: &objects.Saved{Object: shown, Response: m}, LoggedIn: true}, nil
+}
+
+// enterLinked starts the session of a login by authData, but not for the
+// master key, and returns the user as he sees himself.
+func (s *Service) enterLinked(ctx context.Context, p *access.Principal, user *parse.Object, c *claims) (*parse.Object, error) {
+	if p.InstallationID == cloudInstallation {
+		as, err := s.asUser(ctx, p, user, "")
+		if err != nil {
+			return nil, err
+		}
+		return s.show(ctx, p, as)
+	}
+	in, err := s.enter(ctx, p, user, createdWith("login", strings.Join(c.names, ",")))
+	if err != nil {
+		return nil, err
+	}
+	return in.shown, s.confirm(ctx, user, in.token, c.names)
 }
 
 // locked reports whether the user's ACL locks him out: it has no entries.

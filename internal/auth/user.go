@@ -275,15 +275,20 @@ func (*userRule) MapDuplicate(d *storage.DuplicateError) error {
 }
 
 // Present takes away what even a reader of the object may not see: authData
-// belongs to the user and master alone, password and sessionToken are no
-// fields, although old databases may have them (reference 03 §3, §4).
-func (*userRule) Present(p *access.Principal, o *parse.Object) *parse.Object {
+// belongs to the user and master alone, as far as the providers show it;
+// password and sessionToken are no fields, although old databases may have
+// them (reference 03 §3, §4).
+func (r *userRule) Present(p *access.Principal, o *parse.Object) *parse.Object {
 	v, has := o.Fields.Get("authData")
-	var shown parse.Value
+	var shown *parse.Map
 	if has && (p.Bypass() || p.UserID == o.ID) {
-		shown = linked(v)
+		shown = r.s.shownAuthData(p, linked(v))
 	}
-	if has == (shown != nil) && shown == v && !o.Fields.Has("password") && !o.Fields.Has("sessionToken") {
+	same := !has
+	if m, ok := v.(*parse.Map); ok && has {
+		same = m == shown
+	}
+	if same && !o.Fields.Has("password") && !o.Fields.Has("sessionToken") {
 		return o
 	}
 	o = o.Clone()

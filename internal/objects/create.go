@@ -117,6 +117,7 @@ func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op s
 	return &writing{
 		WriteState: WriteState{
 			Principal: p, Class: c, Update: op == schema.Update, Context: w.Context, Response: &parse.Map{}, Store: s.store,
+			Memo: w.Memo,
 		},
 		s: s, rule: rule, plan: plan, missing: missing,
 	}, nil

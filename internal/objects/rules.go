@@ -20,6 +20,8 @@ type Write struct {
 	// If is asked of the object to update besides: one that does not match when
 	// it is written is not found. nil: nothing.
 	If query.Node
+	// Memo is for the rule of the class, and changed by it: see WriteState.Memo.
+	Memo any
 }
 
 // Saved is a write that was done.
@@ -86,6 +88,9 @@ type WriteState struct {
 	Context *parse.Map
 	// Response is what the rule adds to the answer.
 	Response *parse.Map
+	// Memo belongs to the rule: what it has found out and must not find out
+	// again when the object has changed meanwhile and the write is decided anew.
+	Memo any
 	// Store is the store to use for further reads and writes: within a
 	// transaction the transaction's, where any other would wait for it.
 	Store storage.Store

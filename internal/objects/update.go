@@ -77,6 +77,7 @@ func (s *Service) prepareUpdate(ctx context.Context, p *access.Principal, w *Wri
 	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
 		return nil, err
 	}
+	w.Memo = wr.Memo
 	if err := wr.own(); err != nil {
 		return nil, err
 	}

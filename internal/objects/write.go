@@ -280,6 +280,9 @@ func (wr *writing) answer(resp *parse.Map, before, after *parse.Object) {
 		if f.Value == nil || strings.HasPrefix(f.Key, "_") || resp.Has(f.Key) {
 			continue
 		}
+		if f.Key == "authData" && wr.Class.Name == schema.UserClass {
+			continue // has secrets of providers; what the client learns is in authDataResponse
+		}
 		if _, pointer := f.Value.(parse.Pointer); pointer {
 			continue
 		}

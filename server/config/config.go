@@ -54,6 +54,9 @@ type Config struct {
 	DefaultLimit                 int             `opt:"defaultLimit" env:"PARSE_SERVER_DEFAULT_LIMIT" help:"Rows of a find without limit."`
 	MaxLimit                     int             `opt:"maxLimit" env:"PARSE_SERVER_MAX_LIMIT" help:"Largest limit of a find; 0: none."`
 	EnableAnonymousUsers         bool            `opt:"enableAnonymousUsers" env:"PARSE_SERVER_ENABLE_ANON_USERS" help:"Anonymous users may sign up."`
+	Auth                         json.RawMessage `opt:"auth" env:"PARSE_SERVER_AUTH_PROVIDERS" secret:"" help:"{\"google\":{\"clientId\":…},…}: providers with which users sign in."`
+	EnableInsecureAuthAdapters   bool            `opt:"enableInsecureAuthAdapters" env:"PARSE_SERVER_ENABLE_INSECURE_AUTH_ADAPTERS" help:"Providers that only repeat what a client says may be configured."`
+	AllowExpiredAuthDataToken    bool            `opt:"allowExpiredAuthDataToken" env:"PARSE_SERVER_ALLOW_EXPIRED_AUTH_DATA_TOKEN" help:"An update does not prove again the authData that it leaves as they are."`
 	EnforcePrivateUsers          bool            `opt:"enforcePrivateUsers" env:"PARSE_SERVER_ENFORCE_PRIVATE_USERS" help:"New users are readable by themselves only."`
 	EnableSanitizedErrorResponse bool            `opt:"enableSanitizedErrorResponse" env:"PARSE_SERVER_ENABLE_SANITIZED_ERROR_RESPONSE" help:"Refusals by permissions say only Permission denied."`
 	ExpireInactiveSessions       bool            `opt:"expireInactiveSessions" env:"PARSE_SERVER_EXPIRE_INACTIVE_SESSIONS" help:"Sessions end after sessionLength."`
@@ -204,6 +207,9 @@ func (c *Config) Validate() error {
 		if _, err := regexp.Compile(re); err != nil {
 			p.addf("The option routeAllowList contains an invalid regex pattern: %q.", re)
 		}
+	}
+	if _, err := c.AuthProviders(); err != nil {
+		p.addf("%s", err)
 	}
 	if _, err := c.Denylist(); err != nil {
 		p.addf("%s", err)

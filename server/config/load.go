@@ -46,11 +46,11 @@ func optionByName(name string) (option, bool) {
 // known lists the options of Parse Server that this version accepts without
 // serving them, so that an existing configuration starts; each one set is told
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
-var known = strings.Fields(`allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken analyticsAdapter auth
+var known = strings.Fields(`allowAggregationForReadOnlyMasterKey analyticsAdapter
 	cluster convertEmailToLowercase convertUsernameToLowercase customPages
 	directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
 	emailVerifyTokenValidityDuration enableCollationCaseComparison enableExpressErrorHandler
-	enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
+	enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema installation
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground pages
 	playgroundPath preserveFileName protectedFieldsTriggerExempt push query

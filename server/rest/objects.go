@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -86,9 +87,11 @@ func remove(ctx context.Context, c *call) (reply, error) {
 var emptyObject = []byte("{}")
 
 // foreignUser turns "not found" for a write to somebody else's _User into 206
-// (reference 03 §4).
+// (reference 03 §4). A provider of authData may refuse with the same code, but
+// says why.
 func foreignUser(class string, p *access.Principal, err error) error {
-	if class == userClass && !p.Bypass() && parse.CodeOf(err) == parse.ObjectNotFound {
+	var pe *parse.Error
+	if class == userClass && !p.Bypass() && errors.As(err, &pe) && *pe == *parse.ErrNotFound() {
 		return parse.Denyf(parse.SessionMissing, "Insufficient auth.")
 	}
 	return err

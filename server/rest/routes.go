@@ -67,6 +67,7 @@ func routeTable() []route {
 	add("POST", "/logout", logout)
 	add("GET", "/verifyPassword", verifyPassword)
 	add("POST", "/verifyPassword", verifyPassword)
+	add("POST", "/challenge", challenge)
 
 	add("POST", "/functions/:name", function)
 	add("GET", "/aggregate/:className", aggregation)

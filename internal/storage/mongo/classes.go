@@ -100,7 +100,7 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 			}
 		}
 		if c.Name == classUser {
-			d.ensureAnonymousIndex(ctx)
+			d.ensureAuthIndexes(ctx)
 		}
 		classes = append(classes, c)
 	}

@@ -298,25 +298,37 @@ func (d *DB) realIndexOptions(ctx context.Context, c *schema.Class, names map[st
 	return nil
 }
 
-// anonymousIndex keeps two anonymous users from having one id. It is no part
-// of the schema, since its key is no field; the name is Parse Server's.
-const anonymousIndex = prefixAuth + "anonymous_id"
+// authIndex is the name of the index that keeps two users from having one id
+// of a provider. It is no part of the schema, since its key is no field; the
+// name is Parse Server's.
+func authIndex(provider string) string { return prefixAuth + provider + "_id" }
 
-// ensureAnonymousIndex makes the index of anonymous ids, once for each DB. A
-// database whose users cannot have it works without, as Parse Server does.
-func (d *DB) ensureAnonymousIndex(ctx context.Context) {
-	if d.anonymousIndexed.Load() {
+// ensureAuthIndexes makes the indexes of the ids of all providers, once for
+// each DB. A database whose users cannot have one works without, as Parse
+// Server does.
+func (d *DB) ensureAuthIndexes(ctx context.Context) {
+	if d.authIndexed.Load() {
 		return
 	}
-	_, err := d.collection(classUser).Indexes().CreateOne(ctx, mongo.IndexModel{
-		Keys:    bson.D{{Key: prefixAuth + "anonymous.id", Value: 1}},
-		Options: options.Index().SetName(anonymousIndex).SetUnique(true).SetSparse(true),
-	})
-	switch {
-	case ctx.Err() != nil:
-		return
-	case err != nil && !hasCode(err, codeIndexOptions, codeIndexKeySpecs):
-		d.log.WarnContext(ctx, "anonymous users may share an id: the index that forbids it cannot be made", "index", anonymousIndex, "error", err)
+	for _, provider := range d.providers {
+		_, err := d.collection(classUser).Indexes().CreateOne(ctx, mongo.IndexModel{
+			Keys:    bson.D{{Key: prefixAuth + provider + ".id", Value: 1}},
+			Options: options.Index().SetName(authIndex(provider)).SetUnique(true).SetSparse(true),
+		})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !hasCode(err, codeIndexOptions, codeIndexKeySpecs):
+			d.log.WarnContext(ctx, "users may share an id of a provider: the index that forbids it cannot be made", "index", authIndex(provider), "error", err)
+		}
 	}
-	d.anonymousIndexed.Store(true)
+	d.authIndexed.Store(true)
+}
+
+// authProviders are the providers that have an index: those that were asked
+// for, and anonymous.
+func authProviders(names []string) []string {
+	list := append(slices.Clone(names), "anonymous")
+	slices.Sort(list)
+	return slices.Compact(list)
 }

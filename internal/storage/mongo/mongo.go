@@ -39,6 +39,9 @@ type Options struct {
 	CollectionPrefix string
 	// MaxTime bounds each find and count; 0: no bound.
 	MaxTime time.Duration
+	// AuthProviders are the providers whose ids belong to one user each;
+	// anonymous is one of them always.
+	AuthProviders []string
 	// Log hears of what goes on at the start; nil: nothing.
 	Log *slog.Logger
 }
@@ -53,8 +56,9 @@ type DB struct {
 	maxTime time.Duration
 	close   func() error
 
-	// anonymousIndexed: see ensureAnonymousIndex.
-	anonymousIndexed atomic.Bool
+	providers []string // that have an index
+	// authIndexed: see ensureAuthIndexes.
+	authIndexed atomic.Bool
 }
 
 var (
@@ -95,6 +99,8 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		db:     client.Database(name),
 		prefix: o.CollectionPrefix,
 		log:    log, maxTime: o.MaxTime,
+
+		providers: authProviders(o.AuthProviders),
 		close: func() error {
 			ctx, cancel := context.WithTimeout(base, closeTimeout)
 			defer cancel()

@@ -113,8 +113,8 @@ func (d *DB) createClass(ctx context.Context, c *schema.Class) error {
 		}
 	}
 	if c.Name == classUser {
-		d.anonymousIndexed.Store(false) // the collection is new
-		d.ensureAnonymousIndex(ctx)
+		d.authIndexed.Store(false) // the collection is new
+		d.ensureAuthIndexes(ctx)
 	}
 	return nil
 }

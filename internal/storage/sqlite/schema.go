@@ -24,7 +24,7 @@ func (db *DB) LoadSchema(ctx context.Context) (out []*schema.Class, err error) {
 
 // ApplySchema implements [storage.Store].
 func (db *DB) ApplySchema(ctx context.Context, steps []schema.Step) error {
-	return db.write(ctx, true, func(ctx context.Context, c *conn) error { return applySchema(ctx, c, steps) })
+	return db.write(ctx, true, func(ctx context.Context, c *conn) error { return db.applySchema(ctx, c, steps) })
 }
 
 // LoadSchema implements [storage.Store].
@@ -38,7 +38,7 @@ func (x *tx) LoadSchema(ctx context.Context) (out []*schema.Class, err error) {
 
 // ApplySchema implements [storage.Store].
 func (x *tx) ApplySchema(ctx context.Context, steps []schema.Step) error {
-	return x.with(ctx, true, func(c *conn) error { return applySchema(ctx, c, steps) })
+	return x.with(ctx, true, func(c *conn) error { return x.db.applySchema(ctx, c, steps) })
 }
 
 func loadSchema(ctx context.Context, c *conn) ([]*schema.Class, error) {
@@ -63,6 +63,13 @@ func loadClass(ctx context.Context, c *conn, name string) (*schema.Class, error)
 		return nil, err
 	}
 	return decodeClass(def)
+}
+
+func (db *DB) applySchema(ctx context.Context, c *conn, steps []schema.Step) error {
+	if err := applySchema(ctx, c, steps); err != nil || !makesUsers(steps) {
+		return err
+	}
+	return db.createAuthIndexes(ctx, c)
 }
 
 func applySchema(ctx context.Context, c *conn, steps []schema.Step) error {
@@ -148,11 +155,6 @@ func createClass(ctx context.Context, c *conn, def *schema.Class) error {
 	b.WriteString(") STRICT")
 	if _, err := c.exec(ctx, b.String()); err != nil {
 		return err
-	}
-	if def.Name == schema.UserClass {
-		if err := createIndex(ctx, c, def, &anonymousIndex); err != nil {
-			return err
-		}
 	}
 	// SQLite looks at the newest index first, and the first of several violated
 	// ones is the one to tell.

@@ -44,6 +44,9 @@ type Options struct {
 	Readers int
 	// MaxTime bounds each find and count outside of transactions; 0: no bound.
 	MaxTime time.Duration
+	// AuthProviders are the providers whose ids belong to one user each;
+	// anonymous is one of them always.
+	AuthProviders []string
 	// Log gets what no caller is told; nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -51,8 +54,10 @@ type Options struct {
 // DB is one open database. It implements [storage.Store] and
 // [storage.Transactor].
 type DB struct {
-	log     *slog.Logger
-	maxTime time.Duration
+	log       *slog.Logger
+	maxTime   time.Duration
+	providers []string // that have an index
+
 	readers *pool
 	all     []*conn // for Close
 	wconn   *conn
@@ -82,6 +87,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
 		log: o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
+		providers: authProviders(o.AuthProviders),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -92,6 +98,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		err = db.openMemory(ctx, pragmas)
 	} else {
 		err = db.openFile(ctx, o, pragmas)
+	}
+	if err == nil {
+		err = db.createAuthIndexes(ctx, db.wconn)
 	}
 	if err != nil {
 		for _, c := range db.all {

@@ -52,12 +52,6 @@ type table struct {
 	uniques map[string]*schema.Index
 }
 
-// anonymousIndex makes the id of an anonymous user open one account only. It
-// is no part of the class, as it is not with Parse Server.
-var anonymousIndex = schema.Index{
-	Name: "_auth_data_anonymous_id", Unique: true, Sparse: true, Keys: []schema.IndexKey{{Field: "authData.anonymous.id"}},
-}
-
 // tables caches tables by class name; a new definition replaces the old.
 type tables struct {
 	mu sync.RWMutex
@@ -164,9 +158,6 @@ func newTable(c *schema.Class) *table {
 	}
 	// One column is read where one is enough: what a column costs is mostly
 	// fixed, and the document has everything.
-	if c.Name == schema.UserClass {
-		t.addIndex(&anonymousIndex)
-	}
 	t.selects = "SELECT " + colDoc + " FROM " + t.sql
 	t.locates = "SELECT " + colDoc + ", rowid FROM " + t.sql
 	cols := []string{colID, colCreated, colUpdated, colRead, colWrite, colDoc}
@@ -268,7 +259,11 @@ func (t *table) duplicate(err error) error {
 		what = what[:at]
 	}
 	d := &storage.DuplicateError{Class: t.class.Name, Index: parse.KeyObjectID, Fields: []string{parse.KeyObjectID}}
-	if ix := t.uniques[what]; ix != nil {
+	ix := t.uniques[what]
+	if ix == nil {
+		ix = t.authIndexOf(what)
+	}
+	if ix != nil {
 		d.Index, d.Fields = ix.Name, nil
 		for _, k := range ix.Keys {
 			d.Fields = append(d.Fields, k.Field)
