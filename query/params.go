@@ -50,8 +50,7 @@ func split(s string) []string {
 }
 
 // ParseQuery reads the parameters of a find. Values may be JSON values or, as
-// in a URL, their text. An absent limit gives [UnsetLimit], a negative one
-// [NoLimit]. Errors are *parse.Error; an unknown parameter gives 102.
+// in a URL, their text. An absent limit gives [UnsetLimit]. Errors are *parse.Error; an unknown parameter gives 102.
 func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 	q := &Query{Limit: UnsetLimit}
 	lim = lim.withDefaults()
@@ -66,7 +65,7 @@ func ParseQuery(params *parse.Map, lim Limits, sc Scope) (*Query, error) {
 		case "skip":
 			err = q.skipParam(v)
 		case "count":
-			q.Count = flag(v)
+			q.Count = parse.Truthy(v) // the text "0" is, too
 		case "includeAll":
 			q.IncludeAll = q.IncludeAll || flag(v)
 		case "order":
@@ -130,10 +129,10 @@ func (l Limits) list(key string, v parse.Value) ([]string, error) {
 
 func whereParam(v parse.Value, lim Limits, sc Scope) (Node, error) {
 	s, ok := v.(string)
-	if !ok {
+	if !ok && v != nil {
 		return ParseWhere(v, lim, sc)
 	}
-	if s == "" {
+	if v == "" {
 		return nil, nil
 	}
 	v, err := parse.Decode([]byte(s), parse.Limits{})
@@ -170,10 +169,13 @@ func (q *Query) limitParam(v parse.Value) error {
 		return nil
 	}
 	n, ok := number(v)
-	if !ok {
+	switch {
+	case !ok:
 		return parse.Errorf(parse.InvalidQuery, "limit must be a number")
+	case n < 0:
+		return parse.Errorf(parse.InvalidQuery, "limit must not be negative")
 	}
-	q.Limit = max(n, NoLimit)
+	q.Limit = n
 	return nil
 }
 

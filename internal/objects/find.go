@@ -24,8 +24,8 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	if c == nil {
 		return found, nil
 	}
-	if target := redirect(c, q.Redirect); target != "" {
-		inner := *q
+	if q.Redirect != "" {
+		inner, target := *q, redirect(c, q.Redirect)
 		inner.Redirect = ""
 		if found, err = s.Find(ctx, p, target, &inner); err == nil {
 			found.ClassName = target
@@ -73,15 +73,13 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	return found, nil
 }
 
-// redirect returns the class that a redirected query runs on, or "".
+// redirect returns the class that a redirected query runs on: the other one
+// of a relation, or else the class itself.
 func redirect(c *schema.Class, key string) string {
-	if key == "" {
-		return ""
-	}
-	if f := c.Field(key); f != nil && (f.Type == schema.Relation || f.Type == schema.Pointer) && f.TargetClass != c.Name {
+	if f := c.Field(key); f != nil && f.Type == schema.Relation {
 		return f.TargetClass
 	}
-	return ""
+	return c.Name
 }
 
 // onlyID reports whether a query asks for one object by its id and nothing

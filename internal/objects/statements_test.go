@@ -115,7 +115,7 @@ func TestStatementsOfQueries(t *testing.T) {
 		{"members", "Person", `{"where":` + relatedTo + `}`, master, 2},
 		{"members, owner to be seen", "Person", `{"where":` + relatedTo + `}`, user("u"), 3},
 		{"owners", "Book", `{"where":{"fans":` + ptr("Person", "p1") + `}}`, user("u"), 2},
-		{"redirect", "Book", `{"redirectClassNameForKey":"author"}`, user("u"), 1},
+		{"redirect", "Book", `{"redirectClassNameForKey":"fans"}`, user("u"), 1},
 		{"first page", "Book", `{"cursor":"","order":"n","limit":3}`, user("u"), 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -100,10 +100,10 @@ func (s *Service) all(ctx context.Context, p *access.Principal, class string, q 
 	if err != nil || c == nil {
 		return nil, err
 	}
-	if target := redirect(c, q.Redirect); target != "" {
+	if q.Redirect != "" {
 		inner := *q
 		inner.Redirect = ""
-		return s.all(ctx, p, target, &inner)
+		return s.all(ctx, p, redirect(c, q.Redirect), &inner)
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Find, q: *q}
 	if err := r.prepare(ctx); err != nil {

@@ -99,7 +99,7 @@ func foreignUser(class string, p *access.Principal, err error) error {
 
 // getParams are the only parameters that a get takes (reference 01 §5.3).
 var getParams = map[string]bool{
-	"keys": true, "include": true, "excludeKeys": true, "includeAll": true,
+	"keys": true, "include": true, "excludeKeys": true,
 	"readPreference": true, "includeReadPreference": true, "subqueryReadPreference": true,
 }
 
@@ -207,14 +207,22 @@ func (c *call) queryParams() (*parse.Map, error) {
 		return nil, &statusError{http.StatusBadRequest, "malformed query string"}
 	}
 	m := c.body.Clone()
+	var bracketed []string
 	for k, list := range values {
-		if name, path, ok := strings.Cut(k, "["); ok && strings.HasSuffix(path, "]") {
-			if err := setBracketed(m, name, strings.Split(strings.TrimSuffix(path, "]"), "]["), list[0]); err != nil {
-				return nil, err
-			}
+		if name, path, ok := strings.Cut(k, "["); ok && name != "" && strings.HasSuffix(path, "]") {
+			bracketed = append(bracketed, k)
 			continue
 		}
 		m.Set(k, urlValue(list[0]))
+	}
+	if bracketed != nil {
+		tree, err := brackets(bracketed, values)
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range tree.All() {
+			m.Set(k, v)
+		}
 	}
 	return m, nil
 }
@@ -232,25 +240,4 @@ func urlValue(s string) parse.Value {
 		}
 	}
 	return s
-}
-
-// setBracketed reads where[a][b]=v.
-func setBracketed(m *parse.Map, name string, path []string, value string) error {
-	const maxDepth = 5
-	if len(path) > maxDepth {
-		return parse.Errorf(parse.InvalidQuery, "Improper encode of parameter")
-	}
-	parent := m
-	for _, key := range path {
-		child := &parse.Map{}
-		if v, ok := parent.Get(name); ok {
-			if old, ok := v.(*parse.Map); ok {
-				child = old.Clone()
-			}
-		}
-		parent.Set(name, child)
-		parent, name = child, key
-	}
-	parent.Set(name, value)
-	return nil
 }
