@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Categor
 		{Bulk, testBulk},
 		{Relations, testRelations},
 		{Schema, testSchema},
+		{Schema, testReload},
 		{Transactions, testTransactions},
 		{Concurrency, testConcurrency},
 		{Cancellation, testCancellation},
