@@ -19,7 +19,8 @@ const module = "github.com/pargo-baas/pargo/"
 var allowed = map[string]string{
 	"parse":                        "",
 	"server/config":                "",
-	"query":                        "parse",
+	"query":                        "parse internal/words",
+	"internal/words":               "",
 	"schema":                       "parse",
 	"internal/cache":               "",
 	"internal/cache/redis":         "internal/cache",
@@ -29,7 +30,7 @@ var allowed = map[string]string{
 	"internal/mail/capture":        "internal/mail",
 	"internal/access":              "parse query schema",
 	"internal/storage":             "parse query schema",
-	"internal/storage/sqlite":      "parse query schema internal/storage",
+	"internal/storage/sqlite":      "parse query schema internal/storage internal/words",
 	"internal/storage/mongo":       "parse query schema internal/storage",
 	"internal/storage/storagetest": "parse query schema internal/storage",
 	"cloudcode":                    "parse query",
