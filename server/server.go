@@ -19,6 +19,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/internal/installation"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
@@ -168,6 +169,13 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		return err
 	}
 	s.users = users
+	inst, err := cfg.Installations()
+	if err != nil {
+		return err
+	}
+	installation.Register(objs, installation.Options{
+		Update: inst.Action == "update", PreferID: inst.MergePriority == "installationId", EnforceAuth: inst.EnforceAuth, Log: s.log,
+	})
 	// Caches are told of a change before live queries are, so that these
 	// judge by the rights in force.
 	pub.to = append(pub.to, users)

@@ -40,9 +40,10 @@ var allowed = map[string]string{
 	"livequery":                    "parse query schema internal/access cloudcode",
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache",
+	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis livequery server/config server/rest",
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis livequery server/config server/rest internal/installation",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",
