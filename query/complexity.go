@@ -54,7 +54,7 @@ func (x *Complexity) member(key string, v parse.Value, depth, sub int) error {
 		if sub++; x.SubqueryDepth > 0 && sub > x.SubqueryDepth {
 			return parse.Errorf(parse.InvalidQuery, "Subquery nesting depth exceeds maximum allowed depth of %d", x.SubqueryDepth)
 		}
-	case "$regex":
+	case "$regex", "$regexMatch", "$regexFind", "$regexFindAll":
 		if x.NoRegex {
 			return parse.Errorf(parse.InvalidQuery, "$regex operator is not allowed")
 		}

@@ -24,9 +24,8 @@ func ParseOrder(s string) ([]Sort, error) {
 			name = parse.KeyCreatedAt
 		case "_updated_at":
 			name = parse.KeyUpdatedAt
-		case ScoreKey: // the best first, whatever the sign
-			out = append(out, Sort{Path: ScoreField, Desc: true})
-			continue
+		case "$score":
+			return nil, unsupported(name)
 		}
 		switch {
 		case !validName(name):

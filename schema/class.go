@@ -108,6 +108,10 @@ const (
 	Update
 	DeleteOp
 	AddField
+	// Aggregate is pargo's own: aggregates and distinct values for clients.
+	// Without an entry it is for the master keys alone, also where a class has
+	// no permissions at all.
+	Aggregate
 )
 
 // Permission says who may do one operation.

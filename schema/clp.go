@@ -13,7 +13,12 @@ import (
 var opNames = [...]struct {
 	op   Operation
 	name string
-}{{Find, "find"}, {Get, "get"}, {Count, "count"}, {Create, "create"}, {Update, "update"}, {DeleteOp, "delete"}, {AddField, "addField"}}
+}{{Find, "find"}, {Get, "get"}, {Count, "count"}, {Create, "create"}, {Update, "update"}, {DeleteOp, "delete"}, {AddField, "addField"}, {Aggregate, AggregateKey}}
+
+// AggregateKey is the key of the permission to aggregate. Since Parse Server
+// refuses it, answers have it only where it is set, and databases that Parse
+// Server reads keep it apart.
+const AggregateKey = "aggregate"
 
 // String returns the name of the operation as on the wire.
 func (op Operation) String() string {
@@ -314,7 +319,9 @@ func (c *CLP) Map() *parse.Map {
 	if c == nil {
 		m.Set(clpACL, parse.NewACL(parse.ACLEntry{Subject: parse.Public, Read: true, Write: true}).Value())
 		for _, o := range opNames {
-			m.Set(o.name, parse.NewMap(parse.MapField{Key: parse.Public, Value: true}))
+			if o.op != Aggregate {
+				m.Set(o.name, parse.NewMap(parse.MapField{Key: parse.Public, Value: true}))
+			}
 		}
 		m.Set(clpProtected, parse.NewMap(parse.MapField{Key: parse.Public, Value: parse.Array{}}))
 		return m
@@ -323,7 +330,9 @@ func (c *CLP) Map() *parse.Map {
 		m.Set(clpACL, c.DefaultACL.Value())
 	}
 	for _, o := range opNames {
-		m.Set(o.name, c.Ops[o.op].wire())
+		if p := c.Ops[o.op]; o.op != Aggregate || p.wire().Len() > 0 {
+			m.Set(o.name, p.wire())
+		}
 	}
 	protected := &parse.Map{}
 	for _, entity := range slices.Sorted(maps.Keys(c.Protected)) {

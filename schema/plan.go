@@ -164,7 +164,7 @@ func (p *planner) undefined(c *Class) {
 	closed.Ops = make(map[Operation]*Permission, len(opNames))
 	for _, o := range opNames {
 		if c.CLP == nil {
-			closed.Ops[o.op] = &Permission{Public: true}
+			closed.Ops[o.op] = &Permission{Public: o.op != Aggregate}
 		} else if was := c.CLP.Ops[o.op]; was != nil {
 			closed.Ops[o.op] = was
 		}

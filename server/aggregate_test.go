@@ -47,7 +47,7 @@ func TestAggregate(t *testing.T) {
 				JSON: `{"results":[{"_id":"*","at":{"$date":"2024-02-02T00:00:00.000Z"}}]}`,
 			},
 			scenario.Step{Name: "stages in order", Path: "/aggregate/Sale?$match=%7B%22kind%22:%22a%22%7D&$count=c", As: "master", JSON: `{"results":[{"c":2}]}`},
-			scenario.Step{Name: "stages as parameters", Path: "/aggregate/Sale", As: "master", Query: map[string]string{"$match": `{"kind":"a"}`, "$project": `{"n":1}`}, JSON: `{"results":[{"objectId":"*","n":1},{"objectId":"*","n":4}]}`},
+			scenario.Step{Name: "stages as parameters", Path: "/aggregate/Sale", As: "master", Query: map[string]string{"$match": `{"kind":"a"}`, "$project": `{"n":1}`, "$sort": `{"n":1}`}, JSON: `{"results":[{"objectId":"*","n":1},{"objectId":"*","n":4}]}`},
 			scenario.Step{Name: "read-only master key", Path: "/aggregate/Sale", Header: map[string]string{"X-Parse-Master-Key": "readonly"}, Query: map[string]string{"pipeline": `[{"$count":"c"}]`}, JSON: `{"results":[{"c":3}]}`},
 			scenario.Step{Name: "no class", Path: "/aggregate/Nothing", As: "master", Query: map[string]string{"pipeline": `[{"$count":"c"}]`}, JSON: `{"results":[]}`},
 			scenario.Step{Name: "no master key", Path: "/aggregate/Sale", Status: 403, JSON: `{"error":"Permission denied"}`},

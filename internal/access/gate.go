@@ -69,7 +69,7 @@ func Writable(p *Principal, op schema.Operation) error {
 func AdmitClient(class string, op schema.Operation) error {
 	name := class
 	switch {
-	case class == classInstallation && (op == schema.Find || op == schema.Count || op == schema.DeleteOp):
+	case class == classInstallation && (op == schema.Find || op == schema.Count || op == schema.Aggregate || op == schema.DeleteOp):
 		name = "installation"
 	case schema.IsVolatile(class), strings.HasPrefix(class, joinPrefix):
 	default:
@@ -82,7 +82,7 @@ func writes(op schema.Operation) bool {
 	switch op {
 	case schema.Create, schema.Update, schema.DeleteOp, schema.AddField:
 		return true
-	case schema.Find, schema.Count, schema.Get:
+	case schema.Find, schema.Count, schema.Get, schema.Aggregate:
 	}
 	return false
 }
@@ -90,10 +90,13 @@ func writes(op schema.Operation) bool {
 // permit is the algorithm of reference 04 §3.3; what it defers to the objects
 // themselves becomes the plan's pointer fields.
 func (pl *Plan) permit(c *schema.Class, op schema.Operation) error {
-	if c.CLP == nil {
+	if c.CLP == nil && op != schema.Aggregate {
 		return nil
 	}
-	perm := c.CLP.Ops[op]
+	var perm *schema.Permission
+	if c.CLP != nil {
+		perm = c.CLP.Ops[op]
+	}
 	if perm == nil {
 		perm = &schema.Permission{}
 	}
@@ -113,7 +116,11 @@ func (pl *Plan) permit(c *schema.Class, op schema.Operation) error {
 		}
 		return nil
 	}
-	if op != schema.Create {
+	switch {
+	case op == schema.Aggregate:
+		// To allow finds by pointers is not to allow aggregates.
+		pl.pointers = perm.PointerFields
+	case op != schema.Create:
 		more := c.CLP.ReadUserFields
 		if writes(op) {
 			more = c.CLP.WriteUserFields

@@ -212,6 +212,22 @@ func (pl *Plan) CheckQuery(q *query.Query) error {
 	return nil
 }
 
+// HiddenFields returns the fields that the caller sees of no object, or only of
+// some: what he must not learn of where no object is looked at by itself.
+func (pl *Plan) HiddenFields() []string {
+	if pl.p.Bypass() {
+		return nil
+	}
+	out := make([]string, 0, len(pl.protected)+1)
+	for _, f := range pl.protected {
+		out = append(out, query.Path(f).Root())
+	}
+	if pl.class == classUser {
+		out = append(out, "authData")
+	}
+	return out
+}
+
 // ProtectsField reports whether a field is hidden from the caller in general,
 // without regard to what an object's user fields would add.
 func (pl *Plan) ProtectsField(field string) bool { return pl.secret(query.Path(field)) }

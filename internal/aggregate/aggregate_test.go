@@ -57,7 +57,7 @@ func run(t testing.TB, docs []*parse.Map, pipeline string, o aggregate.Options) 
 	if err != nil {
 		return "", err
 	}
-	got, err := p.Run(t.Context(), docs)
+	got, err := p.Run(t.Context(), docs, 0)
 	if err != nil {
 		return "", err
 	}
@@ -75,11 +75,16 @@ const people = `[
 	{"_id":"4","s":null}]`
 
 func TestStages(t *testing.T) {
-	o := aggregate.Options{Class: class(), Fetch: func(_ context.Context, name string) ([]*parse.Map, error) {
+	o := aggregate.Options{Class: class(), Fetch: func(_ context.Context, name string, _ aggregate.Source) ([]*parse.Map, error) {
 		if name != "P" {
 			return nil, nil
 		}
 		return documents(t, `[{"_id":"x","l":"ada"},{"_id":"y","l":["bob","cem"]}]`), nil
+	}, Resolve: func(name string) (*schema.Class, error) {
+		if name != "P" {
+			return nil, nil
+		}
+		return class(), nil
 	}}
 	ids := `,{"$group":{"_id":null,"ids":{"$push":"$_id"}}},{"$project":{"_id":0}}`
 	for _, tt := range []struct{ pipeline, want string }{
@@ -128,6 +133,44 @@ func TestStages(t *testing.T) {
 		{`[{"$limit":1},{"$replaceWith":{"was":"$$ROOT.s"}}]`, `[{"was":"ada"}]`},
 		{`[{"$lookup":{"from":"P","localField":"s","foreignField":"l","as":"r"}},{"$project":{"r._id":1}},{"$limit":3}]`, `[{"_id":"1","r":[{"_id":"x"}]},{"_id":"2","r":[{"_id":"y"}]},{"_id":"3","r":[{"_id":"y"}]}]`},
 		{`[{"$sample":{"size":9}},{"$count":"n"}]`, `[{"n":4}]`},
+		{`[{"$match":{"$sampleRate":1}},{"$count":"n"}]`, `[{"n":4}]`},
+		{`[{"$match":{"a":{"$type":"array"}}},{"$count":"n"}]`, `[{"n":3}]`},
+		{`[{"$match":{"n":{"$type":["int",2]}}}` + ids + `]`, `[{"ids":["1","2","3"]}]`},
+		{`[{"$match":{"n":{"$bitsAllSet":[0,1]}}}` + ids + `]`, `[{"ids":["1","3"]}]`},
+		{`[{"$match":{"n":{"$bitsAnyClear":2}}}` + ids + `]`, `[{"ids":["2"]}]`},
+		{`[{"$match":{"a":{"$all":[{"$elemMatch":{"k":1}},{"$elemMatch":{"k":2}}]}}}` + ids + `]`, `[{"ids":["3"]}]`},
+		{`[{"$limit":1},{"$addFields":{"m.z.w":"$none"}},{"$project":{"m":1}}]`, `[{"_id":"1","m":{"x":1,"z":{}}}]`},
+		{
+			`[{"$lookup":{"from":"P","let":{"p":"$_p_p"},"pipeline":[{"$match":{"$expr":{"$eq":[{"$concat":["P$","$_id"]},"$$p"]}}},{"$project":{"_id":1}}],"as":"r"}},{"$project":{"r":1}}]`,
+			`[{"_id":"1","r":[{"_id":"x"}]},{"_id":"2","r":[{"_id":"y"}]},{"_id":"3","r":[{"_id":"x"}]},{"_id":"4","r":[]}]`,
+		},
+		{`[{"$lookup":{"from":"P","localField":"s","foreignField":"l","pipeline":[{"$count":"c"}],"as":"r"}},{"$project":{"_id":0,"r":1}},{"$limit":1}]`, `[{"r":[{"c":1}]}]`},
+		{`[{"$limit":1},{"$lookup":{"from":"P","pipeline":[{"$project":{"_id":1}}],"as":"r"}},{"$project":{"_id":0,"r":1}}]`, `[{"r":[{"_id":"x"},{"_id":"y"}]}]`},
+		{`[{"$limit":1},{"$lookup":{"from":"Nowhere","localField":"s","foreignField":"l","as":"r"}},{"$project":{"_id":0,"r":1}}]`, `[{"r":[]}]`},
+		{`[{"$project":{"_id":1}},{"$unionWith":{"coll":"P","pipeline":[{"$project":{"_id":1}},{"$limit":1}]}}]`, `[{"_id":"1"},{"_id":"2"},{"_id":"3"},{"_id":"4"},{"_id":"x"}]`},
+		{`[{"$unionWith":"P"},{"$count":"c"}]`, `[{"c":6}]`},
+		{`[{"$match":{"s":"ada"}},{"$graphLookup":{"from":"P","startWith":"$s","connectFromField":"_id","connectToField":"l","as":"r","depthField":"d"}},{"$project":{"_id":0,"r":1}}]`, `[{"r":[{"_id":"x","l":"ada","d":0}]}]`},
+		{`[{"$match":{"n":{"$exists":true}}},{"$bucketAuto":{"groupBy":"$n","buckets":3}}]`, `[{"_id":{"min":1,"max":3},"count":1},{"_id":{"min":3,"max":3},"count":2}]`},
+		{`[{"$limit":1},{"$redact":{"$cond":[{"$eq":["$x",1]},"$$PRUNE","$$DESCEND"]}},{"$project":{"s":1,"m":1}}]`, `[{"_id":"1","s":"ada"}]`},
+		{
+			`[{"$group":{"_id":null,"top":{"$top":{"sortBy":{"s":-1},"output":"$s"}},"two":{"$topN":{"n":2,"sortBy":{"s":-1},"output":"$s"}},"low":{"$bottom":{"sortBy":{"s":-1},"output":"$s"}},"bn":{"$bottomN":{"n":2,"sortBy":{"s":1},"output":"$s"}}}}]`,
+			`[{"_id":null,"top":"cem","two":["cem","bob"],"low":null,"bn":["bob","cem"]}]`,
+		},
+		{
+			`[{"$group":{"_id":null,"f":{"$firstN":{"n":2,"input":"$s"}},"l":{"$lastN":{"n":2,"input":"$s"}},"mx":{"$maxN":{"n":2,"input":"$n"}},"mn":{"$minN":{"n":2,"input":"$n"}}}}]`,
+			`[{"_id":null,"f":["ada","bob"],"l":["cem",null],"mx":[3,3],"mn":[1,3]}]`,
+		},
+		{`[{"$group":{"_id":null,"m":{"$median":{"input":"$n","method":"approximate"}},"p":{"$percentile":{"input":"$n","p":[0,1],"method":"approximate"}}}}]`, `[{"_id":null,"m":3,"p":[1,3]}]`},
+		{
+			`[{"$setWindowFields":{"sortBy":{"_id":1},"output":{"run":{"$sum":"$n","window":{"documents":["unbounded","current"]}},"near":{"$push":"$n","window":{"documents":[-1,1]}},"no":{"$documentNumber":{}}}}},{"$project":{"_id":0,"run":1,"near":1,"no":1}}]`,
+			`[{"run":3,"near":[3,1],"no":1},{"run":4,"near":[3,1,3],"no":2},{"run":7,"near":[1,3],"no":3},{"run":7,"near":[3],"no":4}]`,
+		},
+		{`[{"$match":{"n":{"$exists":true}}},{"$setWindowFields":{"sortBy":{"n":-1},"output":{"r":{"$rank":{}},"d":{"$denseRank":{}}}}},{"$project":{"r":1,"d":1}}]`, `[{"_id":"1","r":1,"d":1},{"_id":"3","r":1,"d":1},{"_id":"2","r":3,"d":2}]`},
+		{`[{"$setWindowFields":{"partitionBy":"$n","sortBy":{"_id":1},"output":{"prev":{"$shift":{"output":"$s","by":-1,"default":"-"}},"c":{"$count":{}}}}},{"$project":{"prev":1,"c":1}}]`, `[{"_id":"4","prev":"-","c":1},{"_id":"2","prev":"-","c":1},{"_id":"1","prev":"-","c":2},{"_id":"3","prev":"ada","c":2}]`},
+		{`[{"$match":{"n":{"$exists":true}}},{"$setWindowFields":{"sortBy":{"n":1},"output":{"c":{"$sum":1,"window":{"range":[-2,0]}}}}},{"$project":{"c":1}}]`, `[{"_id":"2","c":1},{"_id":"1","c":3},{"_id":"3","c":3}]`},
+		{`[{"$fill":{"sortBy":{"_id":1},"output":{"n":{"method":"locf"},"s":{"value":"none"}}}},{"$match":{"_id":"4"}}]`, `[{"_id":"4","s":"none","n":3}]`},
+		{`[{"$match":{"n":{"$exists":true}}},{"$project":{"_id":0,"n":1}},{"$densify":{"field":"n","range":{"step":1,"bounds":"full"}}}]`, `[{"n":1},{"n":2},{"n":3},{"n":3}]`},
+		{`[{"$match":{"n":1}},{"$project":{"_id":0,"n":1,"s":1}},{"$densify":{"field":"n","partitionByFields":["s"],"range":{"step":2,"bounds":[0,5]}}}]`, `[{"s":"bob","n":0},{"s":"bob","n":1},{"s":"bob","n":2},{"s":"bob","n":4}]`},
 		{`{"$match":{"n":1},"$project":{"s":1}}`, `[{"_id":"2","s":"bob"}]`},
 	} {
 		got, err := run(t, documents(t, people), tt.pipeline, o)
@@ -139,9 +182,9 @@ func TestStages(t *testing.T) {
 
 func TestExpressions(t *testing.T) {
 	const doc = `[{"n":7,"z":null,"s":"Héllo","l":[1,2,3],"o":{"k":"v"},"ls":[{"k":1},{"q":0},{"k":2}],"b":false,
-		"t":{"__type":"Date","iso":"2024-02-29T13:04:05.006Z"},"p":{"__type":"Pointer","className":"P","objectId":"x"}}]`
+		"t":{"__type":"Date","iso":"2024-02-29T13:04:05.006Z"}}]`
 	for expr, want := range map[string]string{
-		`"$n"`: `7`, `"$ls.k"`: `[1,2]`, `"$o.k"`: `"v"`, `"$p.objectId"`: `"x"`, `"$$ROOT.n"`: `7`, `{"$literal":"$n"}`: `"$n"`,
+		`"$n"`: `7`, `"$ls.k"`: `[1,2]`, `"$o.k"`: `"v"`, `"$$ROOT.n"`: `7`, `{"$literal":"$n"}`: `"$n"`,
 		`["$n","$none"]`: `[7,null]`, `{"$add":["$n",1,2]}`: `10`, `{"$add":["$n",null]}`: `null`, `{"$subtract":[9,"$n"]}`: `2`,
 		`{"$multiply":["$n",2]}`: `14`, `{"$divide":["$n",2]}`: `3.5`, `{"$mod":["$n",4]}`: `3`, `{"$abs":-2}`: `2`, `{"$pow":[2,3]}`: `8`,
 		`{"$ceil":1.2}`: `2`, `{"$floor":1.8}`: `1`, `{"$round":[2.345,1]}`: `2.3`, `{"$trunc":-1.5}`: `-1`, `{"$sqrt":9}`: `3`,
@@ -162,6 +205,32 @@ func TestExpressions(t *testing.T) {
 		`{"$year":"$t"}`: `2024`, `{"$month":"$t"}`: `2`, `{"$dayOfMonth":"$t"}`: `29`, `{"$hour":"$t"}`: `13`, `{"$minute":"$t"}`: `4`, `{"$second":"$t"}`: `5`, `{"$millisecond":"$t"}`: `6`,
 		`{"$dayOfWeek":"$t"}`: `5`, `{"$dayOfYear":"$t"}`: `60`, `{"$week":"$t"}`: `8`, `{"$isoWeek":"$t"}`: `9`, `{"$hour":{"date":"$t","timezone":"+02:00"}}`: `15`, `{"$year":"$z"}`: `null`,
 		`{"$dateToString":{"date":"$t","format":"%Y-%m-%d %H:%M:%S.%L %j %%"}}`: `"2024-02-29 13:04:05.006 060 %"`, `{"$dateToString":{"date":"$z","onNull":"-"}}`: `"-"`,
+		`{"$let":{"vars":{"a":1,"b":"$n"},"in":{"$add":["$$a","$$b"]}}}`: `8`, `{"$getField":"n"}`: `7`, `{"$getField":{"field":"k","input":"$o"}}`: `"v"`,
+		`{"$setField":{"field":"j","input":"$o","value":1}}`: `{"k":"v","j":1}`, `{"$unsetField":{"field":"k","input":"$o"}}`: `{}`,
+		`{"$regexMatch":{"input":"$s","regex":"^h","options":"i"}}`: `true`, `{"$regexFind":{"input":"$s","regex":"l(l)(x)?"}}`: `{"match":"ll","idx":2,"captures":["l",null]}`,
+		`{"$regexFindAll":{"input":"$s","regex":"l"}}`:                `[{"match":"l","idx":2,"captures":[]},{"match":"l","idx":3,"captures":[]}]`,
+		`{"$replaceOne":{"input":"$s","find":"l","replacement":"L"}}`: `"HéLlo"`, `{"$replaceAll":{"input":"$s","find":"l","replacement":"L"}}`: `"HéLLo"`,
+		`{"$indexOfBytes":["$s","l"]}`: `3`, `{"$indexOfArray":["$l",2]}`: `1`, `{"$range":[0,5,2]}`: `[0,2,4]`, `{"$strcasecmp":["a","B"]}`: `-1`,
+		`{"$arrayToObject":[[["a",1],["b",2]]]}`: `{"a":1,"b":2}`, `{"$arrayToObject":{"$objectToArray":"$o"}}`: `{"k":"v"}`,
+		`{"$zip":{"inputs":["$l",["a"]]}}`: `[[1,"a"]]`, `{"$zip":{"inputs":["$l",["a"]],"useLongestLength":true,"defaults":[0,"-"]}}`: `[[1,"a"],[2,"-"],[3,"-"]]`,
+		`{"$sortArray":{"input":[3,1,2],"sortBy":-1}}`: `[3,2,1]`, `{"$sortArray":{"input":"$ls","sortBy":{"k":-1}}}`: `[{"k":2},{"k":1},{"q":0}]`,
+		`{"$firstN":{"input":"$l","n":2}}`: `[1,2]`, `{"$lastN":{"input":"$l","n":2}}`: `[2,3]`, `{"$maxN":{"input":"$l","n":2}}`: `[3,2]`, `{"$minN":{"input":"$l","n":9}}`: `[1,2,3]`,
+		`{"$filter":{"input":"$l","cond":true,"limit":1}}`: `[1]`, `{"$setIntersection":["$l",[3,2,9]]}`: `[2,3]`, `{"$setDifference":["$l",[3]]}`: `[1,2]`,
+		`{"$setEquals":["$l",[3,2,1,1]]}`: `true`, `{"$setIsSubset":[[1],"$l"]}`: `true`, `{"$allElementsTrue":[[1,true]]}`: `true`, `{"$anyElementTrue":[[0,null]]}`: `false`,
+		`{"$median":{"input":"$l","method":"approximate"}}`: `2`, `{"$percentile":{"input":"$l","p":[0.5,1],"method":"approximate"}}`: `[2,3]`, `{"$stdDevPop":"$l"}`: `0.816496580927726`,
+		`{"$log":[8,2]}`: `3`, `{"$atan2":[0,1]}`: `0`, `{"$degreesToRadians":180}`: `3.141592653589793`, `{"$round":[1.035,2]}`: `1.04`, `{"$round":[1250,-2]}`: `1200`, `{"$trunc":[9.99,1]}`: `9.9`,
+		`{"$bitAnd":[6,3]}`: `2`, `{"$bitOr":[6,1]}`: `7`, `{"$bitXor":[6,3]}`: `5`, `{"$bitNot":0}`: `-1`, `{"$add":[9007199254740993,1]}`: `9007199254740994`,
+		`{"$isNumber":"$n"}`: `true`, `{"$binarySize":"$s"}`: `6`, `{"$bsonSize":{"a":1}}`: `12`, `{"$convert":{"input":"x","to":"int","onError":-1}}`: `-1`, `{"$convert":{"input":null,"to":"int","onNull":0}}`: `0`,
+		`{"$toLong":"9007199254740993"}`: `9007199254740993`, `{"$toDate":"2024-01-02"}`: `{"__type":"Date","iso":"2024-01-02T00:00:00.000Z"}`,
+		`{"$dateAdd":{"startDate":"$t","unit":"year","amount":1}}`: `{"__type":"Date","iso":"2025-02-28T13:04:05.006Z"}`, `{"$dateSubtract":{"startDate":"$t","unit":"month","amount":1}}`: `{"__type":"Date","iso":"2024-01-29T13:04:05.006Z"}`,
+		`{"$dateAdd":{"startDate":"$t","unit":"hour","amount":24}}`:                                    `{"__type":"Date","iso":"2024-03-01T13:04:05.006Z"}`,
+		`{"$dateDiff":{"startDate":{"$toDate":"2023-12-31T23:59:00Z"},"endDate":"$t","unit":"month"}}`: `2`, `{"$dateDiff":{"startDate":{"$toDate":"2024-02-24"},"endDate":"$t","unit":"week"}}`: `1`,
+		`{"$dateTrunc":{"date":"$t","unit":"month"}}`: `{"__type":"Date","iso":"2024-02-01T00:00:00.000Z"}`, `{"$dateTrunc":{"date":"$t","unit":"week","startOfWeek":"monday"}}`: `{"__type":"Date","iso":"2024-02-26T00:00:00.000Z"}`,
+		`{"$dateTrunc":{"date":"$t","unit":"hour","binSize":6}}`: `{"__type":"Date","iso":"2024-02-29T12:00:00.000Z"}`, `{"$dateTrunc":{"date":"$t","unit":"day","timezone":"+12:00"}}`: `{"__type":"Date","iso":"2024-02-29T12:00:00.000Z"}`,
+		`{"$dateFromParts":{"year":2024,"month":14,"day":1,"hour":1}}`: `{"__type":"Date","iso":"2025-02-01T01:00:00.000Z"}`, `{"$dateFromParts":{"isoWeekYear":2024,"isoWeek":9,"isoDayOfWeek":4}}`: `{"__type":"Date","iso":"2024-02-29T00:00:00.000Z"}`,
+		`{"$dateToParts":{"date":"$t"}}`:                                              `{"year":2024,"month":2,"day":29,"hour":13,"minute":4,"second":5,"millisecond":6}`,
+		`{"$dateFromString":{"dateString":"29/02/2024 13h","format":"%d/%m/%Y %Hh"}}`: `{"__type":"Date","iso":"2024-02-29T13:00:00.000Z"}`, `{"$dateFromString":{"dateString":"2024-02-29T13:00","timezone":"+01:00"}}`: `{"__type":"Date","iso":"2024-02-29T12:00:00.000Z"}`,
+		`{"$dateFromString":{"dateString":"nonsense","onError":"-"}}`: `"-"`,
 		`{"$toString":"$n"}`: `"7"`, `{"$toInt":"12"}`: `12`, `{"$toDouble":"1.5"}`: `1.5`, `{"$toInt":2.9}`: `2`, `{"$toBool":"$n"}`: `true`, `{"$type":"$none"}`: `"missing"`, `{"$type":1.5}`: `"double"`, `{"$type":"$t"}`: `"date"`,
 	} {
 		got, err := run(t, documents(t, doc), `[{"$replaceWith":{"v":`+expr+`}}]`, aggregate.Options{})
@@ -181,11 +250,26 @@ func TestErrors(t *testing.T) {
 		{`[{"$group":{"x":{"$sum":1}}}]`, "Invalid parameter for query: group. Missing key _id", 102},
 		{`[{"$group":{"_id":null,"objectId":1}}]`, "Cannot use 'objectId' in aggregation stage $group.", 102},
 		{`[{"$out":"x"}]`, "Unrecognized pipeline stage name: '$out'", 102},
-		{`[{"$addFields":{"x":{"$function":{}}}}]`, "Unrecognized expression '$function'", 102},
+		{`[{"$addFields":{"x":{"$function":{}}}}]`, "$function is not allowed: no JavaScript runs here", 102},
+		{`[{"$addFields":{"x":{"$nope":1}}}]`, "Unrecognized expression '$nope'", 102},
 		{`[{"$match":{"$where":"1"}}]`, "unknown top level operator: $where", 102},
 		{`[{"$match":{"a":{"$near":1}}}]`, "unknown operator: $near", 102},
 		{`[{"$group":{"_id":"$a'b"}}]`, "Invalid field name: a'b", 105},
 		{`[{"$group":{"_id":null,"x":{"$pow":1}}}]`, "unknown group operator '$pow'", 102},
+		{`[{"$group":{"_id":null,"x":{"$accumulator":{}}}}]`, "unknown group operator '$accumulator'", 102},
+		{`[{"$indexStats":{}}]`, "Unrecognized pipeline stage name: '$indexStats'", 102},
+		{`[{"$merge":"x"}]`, "Unrecognized pipeline stage name: '$merge'", 102},
+		{`[{"$limit":1},{"$geoNear":{"near":[0,0],"distanceField":"d","key":"g"}}]`, "$geoNear was not the first stage in the pipeline.", 102},
+		{`[{"$geoNear":{"near":[0,0],"distanceField":"d"}}]`, "$geoNear requires a 'key' option to say which GeoPoint to use; class C has 0 fields of this type", 102},
+		{`[{"$lookup":{"from":"P","as":"r","localField":"s"}}]`, "Missing 'foreignField' parameter to $lookup", 102},
+		{`[{"$lookup":{"from":"P","as":"r","pipeline":[{"$out":"x"}]}}]`, "Unrecognized pipeline stage name: '$out'", 102},
+		{`[{"$group":{"_id":null,"x":{"$topN":{"n":"$s","sortBy":{"s":1},"output":"$s"}}}}]`, "$topN requires 'n' to be a constant", 102},
+		{`[{"$setWindowFields":{"output":{"x":{"$rank":{}}}}}]`, "$rank must be specified with a top level sortBy expression", 102},
+		{`[{"$setWindowFields":{"sortBy":{"n":1},"output":{"x":{"$nope":1}}}}]`, "Unrecognized window function, $nope", 102},
+		{`[{"$densify":{"field":"n","range":{"step":0,"bounds":"full"}}}]`, "the step parameter in a range statement must be a strictly positive numeric value", 102},
+		{`[{"$addFields":{"x":{"$convert":{"input":1,"to":"uuid"}}}}]`, "$convert: unknown or unsupported type \"uuid\"", 102},
+		{`[{"$addFields":{"x":{"$dateTrunc":{"date":"$$NOW","unit":"eon"}}}}]`, "$dateTrunc: unknown time unit value: \"eon\"", 102},
+		{`[{"$addFields":{"x":{"$regexMatch":{"input":"a","regex":"("}}}}]`, "Invalid regular expression in $regexMatch", 102},
 		{`[{"$project":{"a":1,"b":0}}]`, "Invalid $project :: cannot mix inclusion and exclusion", 102},
 		{`[{"$addFields":{"x":"$$nope"}}]`, "Use of undefined variable: nope", 102},
 		{`[{"$addFields":{"x":{"$divide":[1,0]}}}]`, "can't $divide by zero", 102},
@@ -210,6 +294,9 @@ func TestLimits(t *testing.T) {
 		"shared values":  `[` + strings.Repeat(double, 60) + `{"$count":"n"}]`,
 		"reduced texts":  `[{"$addFields":{"x":{"$reduce":{"input":"$l","initialValue":"abcdefgh","in":{"$concat":["$$value","$$value"]}}}}}]`,
 		"reduced lists":  `[{"$addFields":{"x":{"$reduce":{"input":"$l","initialValue":[1],"in":["$$value","$$value"]}}}}]`,
+		"windows":        `[{"$unwind":"$l"},{"$setWindowFields":{"sortBy":{"l":1},"output":{"x":{"$push":"$l","window":{"documents":["unbounded","current"]}}}}},{"$unwind":"$x"}]`,
+		"densify":        `[{"$densify":{"field":"a","range":{"step":0.001,"bounds":[0,1000]}}}]`,
+		"range":          `[{"$addFields":{"x":{"$range":[0,1000000]}}}]`,
 		"many stages":    `[` + strings.Repeat(`{"$skip":0},`, 250) + `{"$count":"n"}]`,
 		"pushed by name": `[{"$unwind":"$l"},{"$group":{"_id":null,"x":{"$push":"$$ROOT"}}}]`,
 	} {
@@ -226,7 +313,7 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Run(ctx, nil); !errors.Is(err, context.Canceled) {
+	if _, err := p.Run(ctx, nil, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("a request that has ended: %v", err)
 	}
 }
@@ -237,7 +324,7 @@ func TestDocumentAndResult(t *testing.T) {
 	o.Set("p", parse.Pointer{ClassName: "P", ObjectID: "x"})
 	o.Set("d", at)
 	o.Set("_hashed_password", "secret")
-	doc := aggregate.Document(o)
+	doc := aggregate.Document(class(), o, nil)
 	for _, tt := range []struct {
 		o        aggregate.Options
 		pipeline string
@@ -254,7 +341,7 @@ func TestDocumentAndResult(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		docs, err := p.Run(t.Context(), []*parse.Map{doc})
+		docs, err := p.Run(t.Context(), []*parse.Map{doc}, 0)
 		if err != nil || len(docs) != 1 {
 			t.Errorf("%s: %v, %v", tt.pipeline, docs, err)
 			continue
@@ -270,34 +357,58 @@ func TestDistinct(t *testing.T) {
 		"n": `[3,1]`, "a": `[1,2,{"k":1},{"k":2}]`, "a.k": `[1,2]`, "objectId": `["1","2","3","4"]`, "none": `[]`,
 		"p": `[{"__type":"Pointer","className":"P","objectId":"x"},{"__type":"Pointer","className":"P","objectId":"y"}]`,
 	} {
-		got, err := aggregate.Distinct(class(), name, documents(t, people))
-		if text := string(parse.AppendJSON(nil, got)); err != nil || text != want {
-			t.Errorf("%s: %s, %v, want %s", name, text, err, want)
+		path, err := aggregate.DistinctPath(class(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(parse.AppendJSON(nil, aggregate.Distinct(class(), path, documents(t, people)))); text != want {
+			t.Errorf("%s: %s, want %s", name, text, want)
 		}
 	}
-	if _, err := aggregate.Distinct(class(), "a'b", nil); parse.CodeOf(err) != parse.InvalidKeyName {
+	if _, err := aggregate.DistinctPath(class(), "a'b"); parse.CodeOf(err) != parse.InvalidKeyName {
 		t.Errorf("a quote in a name: %v", err)
 	}
 }
 
 func TestSource(t *testing.T) {
-	for pipeline, want := range map[string]string{
-		`[{"$match":{"n":{"$gt":1},"objectId":"x","m.x":1,"s":{"$regex":"a"}}}]`: query.Canonical(query.AllOf(
-			&query.Compare{Path: "n", Op: query.Gt, Value: 1.0}, query.ByID("x"))),
-		`[{"$match":{"p":"x"}}]`:            query.Canonical(query.Equal("p", parse.Pointer{ClassName: "P", ObjectID: "x"})),
-		`[{"$match":{"$or":[{"n":1}]}}]`:    query.Canonical(nil),
-		`[{"$limit":3},{"$match":{"n":1}}]`: query.Canonical(nil),
+	gt1 := &query.Compare{Path: "n", Op: query.Gt, Value: 1.0}
+	for _, tt := range []struct {
+		pipeline string
+		where    query.Node
+		matched  bool
+		fields   string
+	}{
+		{`[{"$match":{"n":{"$gt":1},"objectId":"x","m.x":1}}]`, query.AllOf(gt1, query.ByID("x")), false, "all"},
+		{`[{"$match":{"n":{"$gt":1}}},{"$count":"c"}]`, gt1, true, "n"},
+		{`[{"$match":{"p":"x"}},{"$group":{"_id":"$s"}}]`, query.Equal("p", parse.Pointer{ClassName: "P", ObjectID: "x"}), true, "_p_p s"},
+		{`[{"$match":{"$or":[{"n":{"$gt":1}},{"s":null}]}},{"$project":{"n":1}}]`, &query.Or{Nodes: []query.Node{gt1, query.Equal("s", nil)}}, true, "_id n s"},
+		{`[{"$match":{"$or":[{"n":{"$gt":1}},{"m.x":1}]}}]`, nil, false, "all"},
+		{`[{"$match":{"$nor":[{"n":{"$gt":1}}],"s":{"$exists":true,"$nin":["a"]}}}]`, query.AllOf(&query.Nor{Nodes: []query.Node{gt1}},
+			&query.Exists{Path: "s", Want: true}, &query.Member{Path: "s", Op: query.Nin, Values: []parse.Value{"a"}}), true, "all"},
+		{`[{"$match":{"s":{"$regex":"^a","$options":"i"}}}]`, &query.Regex{Path: "s", Pattern: "^a", Options: "i"}, true, "all"},
+		{`[{"$limit":3},{"$match":{"n":1}}]`, nil, false, "all"},
+		{`[{"$addFields":{"x":{"$add":["$n",1]}}},{"$sort":{"d":1}},{"$group":{"_id":null,"t":{"$sum":"$x"}}},{"$project":{"u":"$t"}}]`, nil, false, "d n x"},
+		{`[{"$group":{"_id":null,"all":{"$push":"$$ROOT"}}}]`, nil, false, "all"},
+		{`[{"$facet":{"a":[{"$count":"c"}],"b":[{"$group":{"_id":"$s"}}]}}]`, nil, false, "s"},
+		{`[{"$facet":{"a":[{"$count":"c"}],"b":[{"$limit":1}]}}]`, nil, false, "all"},
+		{`[{"$unwind":"$a"},{"$sortByCount":"$a.k"}]`, nil, false, "a"},
+		{`[{"$lookup":{"from":"P","localField":"s","foreignField":"l","as":"r"}},{"$project":{"_id":0,"r":1}}]`, nil, false, "r s"},
+		{`[{"$count":"c"}]`, nil, false, ""},
 	} {
-		p, err := compile(t, pipeline, aggregate.Options{Class: class()})
+		p, err := compile(t, tt.pipeline, aggregate.Options{Class: class()})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal(tt.pipeline, err)
 		}
-		where, limit := p.Source()
-		if got := query.Canonical(where); got != want {
-			t.Errorf("%s: %s, want %s", pipeline, got, want)
+		src := p.Source()
+		fields := strings.Join(src.Fields, " ")
+		if src.Fields == nil {
+			fields = "all"
 		}
-		if (limit == 3) != strings.HasPrefix(pipeline, `[{"$limit"`) {
-			t.Errorf("%s: limit %d", pipeline, limit)
+		if got, want := query.Canonical(src.Where), query.Canonical(tt.where); got != want || src.Matched != tt.matched || fields != tt.fields {
+			t.Errorf("%s: %s %v %q, want %s %v %q", tt.pipeline, got, src.Matched, fields, want, tt.matched, tt.fields)
+		}
+		if (src.Limit == 3) != strings.HasPrefix(tt.pipeline, `[{"$limit"`) {
+			t.Errorf("%s: limit %d", tt.pipeline, src.Limit)
 		}
 	}
 }
@@ -320,7 +431,7 @@ func TestProperties(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		got, err := p.Run(t.Context(), docs)
+		got, err := p.Run(t.Context(), docs, 0)
 		if err != nil || len(got) != sums.Len() {
 			rt.Fatalf("%d groups, %v, want %d", len(got), err, sums.Len())
 		}
@@ -336,12 +447,12 @@ func TestProperties(t *testing.T) {
 		if p, err = compile(t, `[{"$match":{"s":{"`+op+`":`+operand+`}}}]`, aggregate.Options{Class: class()}); err != nil {
 			rt.Fatal(err)
 		}
-		where, _ := p.Source()
-		match, err := query.Compile(where)
+		src := p.Source()
+		match, err := query.Compile(src.Where)
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if got, err = p.Run(t.Context(), docs); err != nil {
+		if got, err = p.Run(t.Context(), docs, 0); err != nil {
 			rt.Fatal(err)
 		}
 		for _, d := range got {
@@ -379,7 +490,7 @@ func FuzzPipeline(f *testing.F) {
 			}
 			return
 		}
-		docs, err := p.Run(t.Context(), documents(t, people))
+		docs, err := p.Run(t.Context(), documents(t, people), 0)
 		if err != nil && parse.CodeOf(err) == 0 {
 			t.Errorf("%s: %v is no error for a client", data, err)
 		}

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -133,29 +134,6 @@ func mergeObjects(_ *run, a []parse.Value) (parse.Value, error) {
 	return out, nil
 }
 
-func setUnion(_ *run, a []parse.Value) (parse.Value, error) {
-	out, seen := parse.Array{}, map[string]bool{}
-	for _, v := range a {
-		if absent(v) {
-			return nil, nil
-		}
-		list, ok := v.(parse.Array)
-		if !ok {
-			return nil, errorf("All operands of $setUnion must be arrays. One argument is of type: %s", typeName(v))
-		}
-		for _, e := range list {
-			if key := string(appendKey(nil, e)); !seen[key] {
-				seen[key] = true
-				out = append(out, e)
-			}
-		}
-	}
-	return out, nil
-}
-
-// defined reports whether a variable is in scope of what is being compiled.
-func (c *compiler) defined(name string) bool { return slices.Contains(c.scope, name) }
-
 // inside compiles an expression that sees further variables.
 func (c *compiler) inside(v parse.Value, names ...string) (expr, error) {
 	n := len(c.scope)
@@ -173,7 +151,7 @@ func (c *compiler) loop(op string, arg parse.Value) (expr, error) {
 	}
 	need := map[string][]string{"$filter": {"input", "cond"}, "$map": {"input", "in"}, "$reduce": {"input", "initialValue", "in"}}[op]
 	for k := range m.All() {
-		if !slices.Contains(need, k) && (k != "as" || op == "$reduce") {
+		if !slices.Contains(need, k) && (k != "as" || op == "$reduce") && (k != "limit" || op != "$filter") {
 			return nil, errorf("Unrecognized parameter to %s: %s", op, k)
 		}
 	}
@@ -184,7 +162,7 @@ func (c *compiler) loop(op string, arg parse.Value) (expr, error) {
 	}
 	as := "this"
 	if v, ok := m.Get("as"); ok {
-		if as, ok = v.(string); !ok || as == "" || as[0] < 'a' || as[0] > 'z' || !plainName(as) {
+		if as, ok = v.(string); !ok || !variableName(as) {
 			return nil, errorf("%s: '%s' is no valid name of a variable", op, parse.AppendJSON(nil, v))
 		}
 	}
@@ -222,13 +200,32 @@ func (c *compiler) loop(op string, arg parse.Value) (expr, error) {
 		}
 		return reduce(elements, initial, body), nil
 	}
+	most := constant(nil)
+	if v, ok := m.Get("limit"); ok {
+		if most, err = c.expr(v); err != nil {
+			return nil, err
+		}
+	}
 	return func(e *env) (parse.Value, error) {
 		list, err := elements(e)
 		if err != nil || list == nil {
 			return nil, err
 		}
-		out := make(parse.Array, 0, len(list))
+		limit := len(list)
+		if v, err := most(e); err != nil {
+			return nil, err
+		} else if !absent(v) {
+			if n, ok := whole(v); !ok || n < 1 {
+				return nil, errorf("$filter: limit must be a positive integer")
+			} else {
+				limit = min(limit, n)
+			}
+		}
+		out := make(parse.Array, 0, limit)
 		for _, el := range list {
+			if len(out) == limit {
+				break
+			}
 			if err := e.r.step(); err != nil {
 				return nil, err
 			}
@@ -270,4 +267,216 @@ func reduce(elements func(*env) (parse.Array, error), initial, body expr) expr {
 		}
 		return value, nil
 	}
+}
+
+// listArg reads an argument that must be an array; ok is false if it is null.
+func listArg(op string, v parse.Value) (list parse.Array, ok bool, err error) {
+	if absent(v) {
+		return nil, false, nil
+	}
+	list, ok = v.(parse.Array)
+	if !ok {
+		return nil, false, errorf("%s requires an array, found: %s", op, typeName(v))
+	}
+	return list, true, nil
+}
+
+// positions reads the optional range of $indexOfArray, $indexOfCP and
+// $indexOfBytes; ok is false if it is empty.
+func positions(op string, a []parse.Value, length int) (from, to int, ok bool, err error) {
+	to = length
+	for i, v := range a {
+		n, isWhole := whole(v)
+		if !isWhole || n < 0 {
+			return 0, 0, false, errorf("%s requires a range of integers that are not negative, found: %s", op, typeName(v))
+		}
+		if i == 0 {
+			from = n
+		} else {
+			to = min(n, length)
+		}
+	}
+	return from, to, from <= to, nil
+}
+
+func indexOfArray(_ *run, a []parse.Value) (parse.Value, error) {
+	list, ok, err := listArg("$indexOfArray", a[0])
+	if err != nil || !ok {
+		return nil, err
+	}
+	from, to, ok, err := positions("$indexOfArray", a[2:], len(list))
+	if err != nil || !ok {
+		return -1.0, err
+	}
+	for i := from; i < to; i++ {
+		if compare(list[i], a[1]) == 0 {
+			return float64(i), nil
+		}
+	}
+	return -1.0, nil
+}
+
+func rangeOf(r *run, a []parse.Value) (parse.Value, error) {
+	bounds := [3]int{2: 1}
+	for i, v := range a {
+		n, ok := whole(v)
+		if !ok || n != int(int32(n)) {
+			return nil, errorf("$range requires numbers that can be represented as a 32-bit integer, found: %s", parse.AppendJSON(nil, orNull(v)))
+		}
+		bounds[i] = n
+	}
+	from, to, by := bounds[0], bounds[1], bounds[2]
+	if by == 0 {
+		return nil, errorf("$range requires a non-zero step value")
+	}
+	out := parse.Array{}
+	for n := from; by > 0 && n < to || by < 0 && n > to; n += by {
+		if out = append(out, float64(n)); len(out)*16 > r.lim.Value {
+			return nil, errorf("$range makes an array of more than %d bytes", r.lim.Value)
+		}
+	}
+	return out, nil
+}
+
+func arrayToObject(_ *run, a []parse.Value) (parse.Value, error) {
+	list, ok, err := listArg("$arrayToObject", a[0])
+	if err != nil || !ok {
+		return nil, err
+	}
+	out := &parse.Map{}
+	for _, e := range list {
+		var k, v parse.Value
+		switch e := e.(type) {
+		case parse.Array:
+			if len(e) == 2 {
+				k, v = e[0], e[1]
+			}
+		case *parse.Map:
+			if e.Len() == 2 && e.Has("v") {
+				k, _ = e.Get("k")
+				v, _ = e.Get("v")
+			}
+		}
+		name, ok := k.(string)
+		if !ok || strings.ContainsRune(name, 0) {
+			return nil, errorf("$arrayToObject requires pairs [key, value] or objects {k, v} with keys that are strings")
+		}
+		out.Set(name, v)
+	}
+	return out, nil
+}
+
+func sortArray(r *run, a arguments) (parse.Value, error) {
+	list, ok, err := listArg("$sortArray", a["input"])
+	if err != nil || !ok {
+		return nil, err
+	}
+	order, err := sortOrder("$sortArray", a["sortBy"])
+	if err != nil {
+		return nil, err
+	}
+	*r.steps += len(list)
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, order)
+	return out, nil
+}
+
+// sortOrder reads an order of values: 1, -1, or keys of objects.
+func sortOrder(op string, v parse.Value) (func(a, b parse.Value) int, error) {
+	if n, ok := whole(v); ok && (n == 1 || n == -1) {
+		return func(a, b parse.Value) int { return n * compare(a, b) }, nil
+	}
+	m, _ := v.(*parse.Map)
+	keys, err := sortKeys(op, m)
+	if err != nil {
+		return nil, err
+	}
+	return func(a, b parse.Value) int {
+		for _, k := range keys {
+			if c := compare(k.of(a), k.of(b)); c != 0 {
+				if k.desc {
+					return -c
+				}
+				return c
+			}
+		}
+		return 0
+	}, nil
+}
+
+func zip(r *run, a arguments) (parse.Value, error) {
+	inputs, ok, err := listArg("$zip", a["inputs"])
+	if err != nil || !ok {
+		return nil, err
+	}
+	longest := truth(a["useLongestLength"])
+	defaults, hasDefaults, err := listArg("$zip", a["defaults"])
+	switch {
+	case err != nil:
+		return nil, err
+	case len(inputs) == 0:
+		return nil, errorf("$zip requires at least one input array")
+	case hasDefaults && (!longest || len(defaults) != len(inputs)):
+		return nil, errorf("$zip requires as many defaults as inputs, and useLongestLength with them")
+	}
+	lists := make([]parse.Array, len(inputs))
+	n := 0
+	for i, v := range inputs {
+		if lists[i], ok, err = listArg("$zip", v); err != nil || !ok {
+			return nil, err
+		}
+		if i == 0 || longest && len(lists[i]) > n || !longest && len(lists[i]) < n {
+			n = len(lists[i])
+		}
+	}
+	out := make(parse.Array, n)
+	for i := range out {
+		if err := r.step(); err != nil {
+			return nil, err
+		}
+		row := make(parse.Array, len(lists))
+		for j, list := range lists {
+			switch {
+			case i < len(list):
+				row[j] = list[i]
+			case hasDefaults:
+				row[j] = defaults[j]
+			}
+		}
+		out[i] = row
+	}
+	return out, r.fits(out)
+}
+
+// someOf is $firstN, $lastN, $maxN or $minN of an array.
+func someOf(op string) func(r *run, a arguments) (parse.Value, error) {
+	return func(_ *run, a arguments) (parse.Value, error) {
+		list, ok := a["input"].(parse.Array)
+		if !ok {
+			return nil, errorf("%s requires an array as 'input', found: %s", op, typeName(a["input"]))
+		}
+		n, ok := whole(a["n"])
+		if !ok || n < 1 {
+			return nil, errorf("%s requires 'n' to be a positive integer", op)
+		}
+		return pick(op, list, n), nil
+	}
+}
+
+// pick returns n of the elements of a list; $maxN and $minN look at no null.
+func pick(op string, list parse.Array, n int) parse.Array {
+	switch op {
+	case "$firstN":
+		return list[:min(n, len(list))]
+	case "$lastN":
+		return list[max(0, len(list)-n):]
+	}
+	out := slices.DeleteFunc(slices.Clone(list), absent)
+	slices.SortStableFunc(out, func(a, b parse.Value) int {
+		if op == "$maxN" {
+			return compare(b, a)
+		}
+		return compare(a, b)
+	})
+	return out[:min(n, len(out))]
 }

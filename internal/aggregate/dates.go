@@ -32,52 +32,47 @@ func (c *compiler) datePart(name string, arg parse.Value) (expr, error) {
 	if list, ok := arg.(parse.Array); ok && len(list) == 1 {
 		arg = list[0]
 	}
-	args := map[string]expr{}
-	if m, ok := arg.(*parse.Map); ok && m.Has("date") {
-		var err error
-		if args, err = c.named(name, arg, "date", "timezone"); err != nil {
-			return nil, err
-		}
-	} else {
-		x, err := c.expr(arg)
-		if err != nil {
-			return nil, err
-		}
-		args["date"] = x
-	}
 	part := dateParts[name]
-	return func(e *env) (parse.Value, error) {
-		t, ok, err := instant(e, name, args)
+	return c.callNamed(name, namedFunction{"date", "timezone", "date", func(_ *run, a arguments) (parse.Value, error) {
+		t, ok, err := instant(name, a, "date")
 		if err != nil || !ok {
 			return nil, err
 		}
 		return float64(part(t)), nil
-	}, nil
+	}}, arg)
 }
 
-// instant evaluates a date in its time zone; ok is false if either is null.
-func instant(e *env, op string, args map[string]expr) (t time.Time, ok bool, err error) {
-	v, err := args["date"](e)
-	if err != nil || absent(v) {
-		return t, false, err
+// instant reads a date in its time zone; ok is false if either is null.
+func instant(op string, a arguments, name string) (t time.Time, ok bool, err error) {
+	v := a[name]
+	if absent(v) {
+		return t, false, nil
 	}
 	d, ok := v.(parse.Date)
 	if !ok {
 		return t, false, errorf("%s: can't convert from BSON type %s to Date", op, typeName(v))
 	}
-	t = d.Time()
-	if args["timezone"] == nil {
-		return t, true, nil
-	}
-	if v, err = args["timezone"](e); err != nil || absent(v) {
+	loc, ok, err := location(a)
+	if err != nil || !ok {
 		return t, false, err
 	}
-	name, _ := v.(string)
-	loc, err := zone(name)
-	if err != nil {
-		return t, false, errorf("unrecognized time zone identifier: %q", name)
+	return d.Time().In(loc), true, nil
+}
+
+// location reads the argument timezone; ok is false if it is null.
+func location(a arguments) (loc *time.Location, ok bool, err error) {
+	v, given := a["timezone"]
+	switch {
+	case !given:
+		return time.UTC, true, nil
+	case absent(v):
+		return nil, false, nil
 	}
-	return t.In(loc), true, nil
+	name, _ := v.(string)
+	if loc, err = zone(name); err != nil {
+		return nil, false, errorf("unrecognized time zone identifier: %q", name)
+	}
+	return loc, true, nil
 }
 
 // zone reads the name of a time zone, or an offset such as +02:00, +0200 or +02.
@@ -97,34 +92,30 @@ func zone(name string) (*time.Location, error) {
 	return nil, fmt.Errorf("no offset %q", name)
 }
 
-func (c *compiler) dateToString(arg parse.Value) (expr, error) {
-	args, err := c.named("$dateToString", arg, "date", "format timezone onNull")
-	if err != nil {
+func dateToString(_ *run, a arguments) (parse.Value, error) {
+	t, ok, err := instant("$dateToString", a, "date")
+	switch {
+	case err != nil:
 		return nil, err
+	case !ok:
+		return a.get("onNull"), nil
 	}
-	return func(e *env) (parse.Value, error) {
-		format := "%Y-%m-%dT%H:%M:%S.%LZ"
-		if args["format"] != nil {
-			v, err := args["format"](e)
-			if err != nil || absent(v) {
-				return nil, err
-			}
-			var ok bool
-			if format, ok = v.(string); !ok {
-				return nil, errorf("$dateToString requires that 'format' be a string, found: %s", typeName(v))
-			}
-		}
-		t, ok, err := instant(e, "$dateToString", args)
-		switch {
-		case err != nil:
-			return nil, err
-		case !ok && args["onNull"] != nil:
-			return args["onNull"](e)
-		case !ok:
-			return nil, nil
+	v, given := a["format"]
+	if !given {
+		format := "%Y-%m-%dT%H:%M:%S.%L"
+		if _, zoned := a["timezone"]; !zoned {
+			format += "Z"
 		}
 		return formatDate(t, format)
-	}, nil
+	}
+	if absent(v) {
+		return nil, nil
+	}
+	format, ok := v.(string)
+	if !ok {
+		return nil, errorf("$dateToString requires that 'format' be a string, found: %s", typeName(v))
+	}
+	return formatDate(t, format)
 }
 
 func formatDate(t time.Time, format string) (parse.Value, error) {

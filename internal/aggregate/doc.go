@@ -22,6 +22,7 @@ type Limits struct {
 	Bytes     int // estimated size of what a stage holds; default 256 MiB
 	Value     int // estimated size of one document or value; default 16 MiB
 	Stages    int // of all pipelines together; default 200
+	Steps     int // of all loops together, about one for each document and stage; default 500 million
 }
 
 func (l Limits) withDefaults() Limits {
@@ -34,6 +35,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Bytes, 256<<20)
 	set(&l.Value, 16<<20)
 	set(&l.Stages, 200)
+	set(&l.Steps, 500_000_000)
 	return l
 }
 
@@ -42,10 +44,15 @@ type Options struct {
 	// Class is the class whose documents come in; its fields guide the
 	// translation of names and values.
 	Class *schema.Class
+	// Hidden are fields of the class that the caller is not to know of.
+	Hidden []string
 	// RawNames turns the translation of field names off, RawValues that of values.
 	RawNames, RawValues bool
-	// Fetch returns all documents of a class for $lookup; nil: there are none.
-	Fetch func(ctx context.Context, class string) ([]*parse.Map, error)
+	// Fetch returns documents of another class; nil: there are none.
+	Fetch func(ctx context.Context, class string, src Source) ([]*parse.Map, error)
+	// Resolve returns the definition of another class for which the caller has
+	// permission, nil if there is no such class; nil: there are none.
+	Resolve func(class string) (*schema.Class, error)
 	// Now is the time of $$NOW.
 	Now    parse.Date
 	Limits Limits

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -15,35 +16,51 @@ const (
 	pointerKey = "_p_"
 )
 
-// Document returns an object in its stored form. Internal fields of the object
-// (password hashes, tokens) stay out.
-func Document(o *parse.Object) *parse.Map {
+// Names of the lists of those whom an ACL lets read and write.
+const (
+	keyReaders = "_rperm"
+	keyWriters = "_wperm"
+)
+
+// Document returns an object of a class in its stored form, all of it if fields
+// is nil. Internal fields of the object (password hashes, tokens) stay out.
+func Document(c *schema.Class, o *parse.Object, fields []string) *parse.Map {
+	wants := func(name string) bool { return fields == nil || slices.Contains(fields, name) }
 	m := parse.NewMap(parse.MapField{Key: keyID, Value: o.ID})
-	if o.CreatedAt != 0 {
+	if o.CreatedAt != 0 && wants(keyCreated) {
 		m.Set(keyCreated, o.CreatedAt)
 	}
-	if o.UpdatedAt != 0 {
+	if o.UpdatedAt != 0 && wants(keyUpdated) {
 		m.Set(keyUpdated, o.UpdatedAt)
 	}
-	if o.ACL != nil {
-		m.Set("_rperm", texts(o.ACL.Subjects(false)))
-		m.Set("_wperm", texts(o.ACL.Subjects(true)))
+	if o.ACL != nil && (wants(keyReaders) || wants(keyWriters)) {
+		m.Set(keyReaders, texts(o.ACL.Subjects(false)))
+		m.Set(keyWriters, texts(o.ACL.Subjects(true)))
 	}
 	for k, v := range o.Fields.All() {
 		switch x := v.(type) {
 		case parse.Pointer:
-			k, v = pointerKey+k, x.ClassName+"$"+x.ObjectID
+			k, v = pointerKey+k, pointerText(x)
 		case *parse.Object:
-			p := x.Self()
-			k, v = pointerKey+k, p.ClassName+"$"+p.ObjectID
+			k, v = pointerKey+k, pointerText(x.Self())
+		case nil:
+			k = StoredName(c, k)
 		case parse.Relation:
 			continue
+		case parse.GeoPoint:
+			v = parse.Array{x.Longitude, x.Latitude}
+		case *parse.Polygon:
+			v = geoJSON(x)
+		case parse.File:
+			v = x.Name
 		default:
-			if strings.HasPrefix(k, "_") {
-				continue
+			if wants(k) {
+				v = stored(v)
 			}
 		}
-		m.Set(k, v)
+		if wants(k) && !strings.HasPrefix(strings.TrimPrefix(k, pointerKey), "_") {
+			m.Set(k, v)
+		}
 	}
 	return m
 }
@@ -54,6 +71,72 @@ func texts(list []string) parse.Array {
 		out[i] = s
 	}
 	return out
+}
+
+func pointerText(p parse.Pointer) string { return p.ClassName + "$" + p.ObjectID }
+
+// geoJSON is the stored form of a field of type Polygon.
+func geoJSON(p *parse.Polygon) *parse.Map {
+	ring := make(parse.Array, len(p.Points))
+	for i, pt := range p.Points {
+		ring[i] = parse.Array{pt.Longitude, pt.Latitude}
+	}
+	return parse.NewMap(parse.MapField{Key: "type", Value: "Polygon"}, parse.MapField{Key: "coordinates", Value: parse.Array{ring}})
+}
+
+// stored gives a value the form that it has within objects and arrays, where
+// Parse's types are objects with a __type. It returns v itself if that is it.
+func stored(v parse.Value) parse.Value {
+	typed := func(name string, fields ...parse.MapField) parse.Value {
+		return parse.NewMap(append([]parse.MapField{{Key: "__type", Value: name}}, fields...)...)
+	}
+	switch v := v.(type) {
+	case parse.Pointer:
+		return typed("Pointer", parse.MapField{Key: "className", Value: v.ClassName}, parse.MapField{Key: parse.KeyObjectID, Value: v.ObjectID})
+	case parse.Relation:
+		return typed("Relation", parse.MapField{Key: "className", Value: v.ClassName})
+	case parse.GeoPoint:
+		return typed("GeoPoint", parse.MapField{Key: "latitude", Value: v.Latitude}, parse.MapField{Key: "longitude", Value: v.Longitude})
+	case parse.File:
+		if v.URL != "" {
+			return typed("File", parse.MapField{Key: "name", Value: v.Name}, parse.MapField{Key: "url", Value: v.URL})
+		}
+		return typed("File", parse.MapField{Key: "name", Value: v.Name})
+	case *parse.Polygon:
+		ring := make(parse.Array, len(v.Points))
+		for i, pt := range v.Points {
+			ring[i] = parse.Array{pt.Latitude, pt.Longitude}
+		}
+		return typed("Polygon", parse.MapField{Key: "coordinates", Value: ring})
+	case *parse.Object:
+		return stored(v.Self())
+	case parse.Array:
+		for i, e := range v {
+			if scalar(e) {
+				continue
+			}
+			out := append(make(parse.Array, 0, len(v)), v[:i]...)
+			for _, e := range v[i:] {
+				out = append(out, stored(e))
+			}
+			return out
+		}
+	case *parse.Map:
+		for _, e := range v.All() {
+			if !scalar(e) {
+				return inside(v, stored)
+			}
+		}
+	}
+	return v
+}
+
+func scalar(v parse.Value) bool {
+	switch v.(type) {
+	case nil, string, bool, float64, parse.Int, parse.Date:
+		return true
+	}
+	return false
 }
 
 // Result turns a document that a pipeline gave into a row of the answer.
@@ -84,7 +167,7 @@ func (p *Pipeline) Result(doc *parse.Map) *parse.Map {
 			k, v = k[len(pointerKey):], ptr
 		}
 		if plainName(k) || p.o.RawValues {
-			out.Set(k, v)
+			out.Set(k, p.wire(k, v))
 		}
 	}
 	if !p.o.RawNames {
@@ -93,6 +176,35 @@ func (p *Pipeline) Result(doc *parse.Map) *parse.Map {
 		}
 	}
 	return out
+}
+
+// wire gives the value of a row at the name of a field the form that the type
+// of the field has on the wire, if it is stored in another.
+func (p *Pipeline) wire(name string, v parse.Value) parse.Value {
+	if p.o.Class == nil || p.o.RawValues {
+		return v
+	}
+	f := p.o.Class.Field(name)
+	if f == nil {
+		return v
+	}
+	switch f.Type {
+	case schema.GeoPoint:
+		if pt, ok := lonLat(v); ok {
+			return pt
+		}
+	case schema.Polygon:
+		m, _ := v.(*parse.Map)
+		if ring, ok := polygonOf(m); ok {
+			return &parse.Polygon{Points: ring}
+		}
+	case schema.File:
+		if s, ok := v.(string); ok {
+			return parse.File{Name: s}
+		}
+	default: // the others are stored as they are
+	}
+	return v
 }
 
 // id is the objectId of a row.
@@ -142,22 +254,52 @@ func plainName(s string) bool {
 	return s != ""
 }
 
-// Distinct returns the values that documents have at a field by its wire name,
-// each once, without null. Arrays give their elements.
-func Distinct(c *schema.Class, name string, docs []*parse.Map) (parse.Array, error) {
+// DistinctPath returns the stored path of a field by its wire name.
+func DistinctPath(c *schema.Class, name string) ([]string, error) {
 	path := strings.Split(name, ".")
 	for _, part := range path {
 		if part == "" || strings.Trim(part, "0123456789") != "" && !plainName(part) {
 			return nil, parse.Errorf(parse.InvalidKeyName, "Invalid field name: %s", name)
 		}
 	}
-	path[0] = storedName(c, path[0])
-	isPointer := strings.HasPrefix(path[0], pointerKey)
+	path[0] = StoredName(c, path[0])
+	return path, nil
+}
+
+// DistinctStages returns a pipeline that gives the values of a field as the ids
+// of its rows, nil if there is none that does in all cases what [Distinct] does.
+func DistinctStages(c *schema.Class, path []string) []Stage {
+	if len(path) != 1 {
+		return nil
+	}
+	name := "$" + path[0]
+	group := Stage{"$group", parse.NewMap(parse.MapField{Key: keyID, Value: name})}
+	field, _ := strings.CutPrefix(path[0], pointerKey)
+	f := c.Field(field)
+	switch {
+	case path[0] == keyID, path[0] == keyCreated, path[0] == keyUpdated:
+		return []Stage{group}
+	case f == nil:
+		return nil
+	case f.Type == schema.Array:
+		return []Stage{{"$unwind", name}, group}
+	case f.Type == schema.String, f.Type == schema.Number, f.Type == schema.Boolean, f.Type == schema.Date, f.Type == schema.Pointer:
+		return []Stage{group}
+	}
+	return nil
+}
+
+// Distinct returns the values that documents have at a path, each once, without
+// null. Arrays give their elements.
+func Distinct(c *schema.Class, path []string, docs []*parse.Map) parse.Array {
+	field, isPointer := strings.CutPrefix(path[0], pointerKey)
+	p := Pipeline{o: Options{Class: c}}
+	asIs := len(path) == 1 && c.Field(field) != nil && c.Field(field).Type == schema.GeoPoint
 	out, seen := parse.Array{}, map[string]bool{}
 	var key []byte
 	for _, doc := range docs {
 		values := reach(doc, path)
-		if len(values) == 1 {
+		if len(values) == 1 && !asIs {
 			if list, ok := values[0].(parse.Array); ok {
 				values = list
 			}
@@ -167,19 +309,20 @@ func Distinct(c *schema.Class, name string, docs []*parse.Map) (parse.Array, err
 				continue
 			}
 			seen[string(key)] = true
-			if isPointer {
-				if ptr, ok := pointerOf(v); ok {
-					v = ptr
-				}
+			switch ptr, ok := pointerOf(v); {
+			case ok && isPointer:
+				v = ptr
+			case len(path) == 1:
+				v = p.wire(field, v)
 			}
 			out = append(out, v)
 		}
 	}
-	return out, nil
+	return out
 }
 
-// storedName is the stored name of a field by its wire name.
-func storedName(c *schema.Class, name string) string {
+// StoredName is the stored name of a field by its wire name.
+func StoredName(c *schema.Class, name string) string {
 	switch name {
 	case parse.KeyObjectID:
 		return keyID

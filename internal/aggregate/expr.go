@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -40,18 +41,31 @@ func (c *compiler) path(s string) (expr, error) {
 		}
 	}
 	if !isVariable {
+		c.seen.see(path[0])
 		return func(e *env) (parse.Value, error) { return at(e.doc, path), nil }, nil
 	}
 	name, rest := path[0], path[1:]
 	switch name {
 	case "ROOT", "CURRENT":
+		if len(rest) == 0 {
+			c.seen.whole()
+		} else {
+			c.seen.see(rest[0])
+		}
+		if name == "ROOT" {
+			return func(e *env) (parse.Value, error) { return at(e.root, rest), nil }, nil
+		}
 		return func(e *env) (parse.Value, error) { return at(e.doc, rest), nil }, nil
 	case "NOW":
 		return constant(c.o.Now), nil
 	case "REMOVE":
 		return constant(missing{}), nil
+	case "DESCEND", "PRUNE", "KEEP":
+		if c.redact {
+			return constant(verdict(name)), nil
+		}
 	}
-	if !c.defined(name) {
+	if !slices.Contains(c.scope, name) {
 		return nil, errorf("Use of undefined variable: %s", name)
 	}
 	return func(e *env) (parse.Value, error) { return at(e.lookup(name), rest), nil }, nil
@@ -134,13 +148,18 @@ func (c *compiler) call(name string, arg parse.Value) (expr, error) {
 		return c.lazy(name, arg)
 	case "$filter", "$map", "$reduce":
 		return c.loop(name, arg)
-	case "$trim", "$ltrim", "$rtrim":
-		return c.trim(name, arg)
-	case "$dateToString":
-		return c.dateToString(arg)
+	case "$let":
+		return c.let(arg)
+	case "$getField":
+		arg = c.fieldArgs(arg)
+	case "$function", "$accumulator", "$where":
+		return nil, errorf("%s is not allowed: no JavaScript runs here", name)
 	}
 	if _, ok := dateParts[name]; ok {
 		return c.datePart(name, arg)
+	}
+	if f, ok := byName[name]; ok {
+		return c.callNamed(name, f, arg)
 	}
 	f, ok := functions[name]
 	if !ok {
@@ -176,26 +195,147 @@ func (c *compiler) named(op string, arg parse.Value, required, optional string) 
 		return nil, errorf("%s only supports an object as its argument", op)
 	}
 	must, may := strings.Fields(required), strings.Fields(optional)
+	if err := checkArguments(op, m, must, may); err != nil {
+		return nil, err
+	}
 	out := make(map[string]expr, m.Len())
 	for k, v := range m.All() {
-		known := false
-		for _, name := range append(must[:len(must):len(must)], may...) {
-			known = known || name == k
-		}
-		if !known {
-			return nil, errorf("Unrecognized argument to %s: %s", op, k)
-		}
 		var err error
 		if out[k], err = c.expr(v); err != nil {
 			return nil, err
 		}
 	}
-	for _, name := range must {
-		if out[name] == nil {
-			return nil, errorf("Missing '%s' parameter to %s", name, op)
+	return out, nil
+}
+
+func checkArguments(op string, m *parse.Map, must, may []string) error {
+	for k := range m.All() {
+		if !slices.Contains(must, k) && !slices.Contains(may, k) {
+			return errorf("Unrecognized argument to %s: %s", op, k)
 		}
 	}
-	return out, nil
+	for _, name := range must {
+		if !m.Has(name) {
+			return errorf("Missing '%s' parameter to %s", name, op)
+		}
+	}
+	return nil
+}
+
+// namedFunction is an operator whose arguments have names.
+type namedFunction struct {
+	required, optional string
+	// short, if not empty, is the argument that may stand without its name.
+	short string
+	do    func(r *run, a arguments) (parse.Value, error)
+}
+
+// arguments are the values of arguments by name. One that was not given is
+// not there, which is not the same as missing.
+type arguments map[string]parse.Value
+
+// get returns an argument, null where it is missing or not given.
+func (a arguments) get(name string) parse.Value { return orNull(a[name]) }
+
+func (c *compiler) callNamed(op string, f namedFunction, arg parse.Value) (expr, error) {
+	m, isMap := arg.(*parse.Map)
+	if f.short != "" && (!isMap || !m.Has(f.short)) {
+		arg = parse.NewMap(parse.MapField{Key: f.short, Value: arg})
+	}
+	list, err := c.named(op, arg, f.required, f.optional)
+	if err != nil {
+		return nil, err
+	}
+	return func(e *env) (parse.Value, error) {
+		values := make(arguments, len(list))
+		for k, x := range list {
+			var err error
+			if values[k], err = x(e); err != nil {
+				return nil, err
+			}
+		}
+		return f.do(e.r, values)
+	}, nil
+}
+
+// fieldArgs completes the arguments of $getField, which reads the document at
+// hand by default.
+func (c *compiler) fieldArgs(arg parse.Value) parse.Value {
+	m, _ := arg.(*parse.Map)
+	if !m.Has("field") {
+		m = parse.NewMap(parse.MapField{Key: "field", Value: arg})
+	}
+	if m.Has("input") {
+		return m
+	}
+	m = m.Clone()
+	m.Set("input", "$$CURRENT")
+	return m
+}
+
+// let compiles $let: variables, and an expression that sees them.
+func (c *compiler) let(arg parse.Value) (expr, error) {
+	m, _ := arg.(*parse.Map)
+	if err := checkArguments("$let", m, []string{"vars", "in"}, nil); err != nil {
+		return nil, err
+	}
+	v, _ := m.Get("vars")
+	names, values, err := c.variables("$let", v)
+	if err != nil {
+		return nil, err
+	}
+	in, _ := m.Get("in")
+	body, err := c.inside(in, names...)
+	if err != nil {
+		return nil, err
+	}
+	return func(e *env) (parse.Value, error) {
+		vars, err := bind(e, names, values)
+		if err != nil {
+			return nil, err
+		}
+		inner := *e
+		inner.vars = vars
+		return body(&inner)
+	}, nil
+}
+
+// variables compiles the definitions of variables.
+func (c *compiler) variables(op string, v parse.Value) ([]string, []expr, error) {
+	m, ok := v.(*parse.Map)
+	if !ok {
+		return nil, nil, errorf("%s needs an object of variables", op)
+	}
+	names, values := make([]string, 0, m.Len()), make([]expr, 0, m.Len())
+	for k, v := range m.All() {
+		if !variableName(k) {
+			return nil, nil, errorf("%s: '%s' is no valid name of a variable", op, k)
+		}
+		x, err := c.expr(v)
+		if err != nil {
+			return nil, nil, err
+		}
+		names, values = append(names, k), append(values, x)
+	}
+	return names, values, nil
+}
+
+// variableName reports whether a variable that a client defines may have the name.
+func variableName(s string) bool {
+	return s != "" && s[0] >= 'a' && s[0] <= 'z' && plainName(s)
+}
+
+// bind evaluates variables; none sees the others.
+func bind(e *env, names []string, values []expr) (*variable, error) {
+	vars := e.vars
+	for i, x := range values {
+		v, err := x(e)
+		if err != nil {
+			return nil, err
+		}
+		vars = &variable{names[i], v, vars}
+	}
+	return vars, nil
 }
 
 func (c *compiler) cond(arg parse.Value) (expr, error) {

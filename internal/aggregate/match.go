@@ -1,6 +1,9 @@
 package aggregate
 
 import (
+	"math"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +25,7 @@ func (c *compiler) match(arg parse.Value) (stage, error) {
 			if err := r.step(); err != nil {
 				return nil, err
 			}
-			ok, err := f(&env{r: r, doc: d})
+			ok, err := f(r.env(d))
 			if err != nil {
 				return nil, err
 			}
@@ -111,11 +114,19 @@ func (c *compiler) condition(key string, v parse.Value) (filter, error) {
 		}, nil
 	case "$comment":
 		return allOf(nil), nil
+	case "$sampleRate":
+		rate, ok := number(v)
+		if !ok || rate < 0 || rate > 1 {
+			return nil, errorf("numeric argument to $sampleRate must be in [0, 1]")
+		}
+		return func(*env) (bool, error) { return rand.Float64() < rate, nil }, nil //nolint:gosec // a sample is no secret
 	}
 	if strings.HasPrefix(key, "$") {
 		return nil, errorf("unknown top level operator: %s", key)
 	}
-	return c.constraints(strings.Split(key, "."), v)
+	path := strings.Split(key, ".")
+	c.seen.see(path[0])
+	return c.constraints(path, v)
 }
 
 // constraints compiles what is asked of the values at a path.
@@ -157,14 +168,20 @@ func some(path []string, t test) filter {
 }
 
 // reach lists the values that a filter sees at a path: through arrays by index
-// and by element. Where there is none, it is one missing value.
+// and by element. An object without the field has a missing value there, an
+// array of no objects none at all.
 func reach(v parse.Value, path []string) []parse.Value {
 	var out []parse.Value
 	collect(v, path, &out)
-	if len(out) == 0 {
-		return []parse.Value{missing{}}
-	}
 	return out
+}
+
+// reachOne is reach for those who look for a value in any case.
+func reachOne(v parse.Value, path []string) []parse.Value {
+	if out := reach(v, path); len(out) > 0 {
+		return out
+	}
+	return []parse.Value{missing{}}
 }
 
 func collect(v parse.Value, path []string, out *[]parse.Value) {
@@ -174,19 +191,23 @@ func collect(v parse.Value, path []string, out *[]parse.Value) {
 	}
 	list, ok := v.(parse.Array)
 	if !ok {
-		if v = field(v, path[0]); !isMissing(v) {
+		if v = field(v, path[0]); isMissing(v) {
+			*out = append(*out, v)
+		} else {
 			collect(v, path[1:], out)
 		}
 		return
 	}
-	if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 && i < len(list) {
-		collect(list[i], path[1:], out)
+	if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 {
+		if i < len(list) {
+			collect(list[i], path[1:], out)
+		} else {
+			*out = append(*out, missing{})
+		}
 	}
 	for _, e := range list {
 		if m, ok := e.(*parse.Map); ok {
 			collect(m, path, out)
-		} else if p, ok := e.(parse.Pointer); ok {
-			collect(p, path, out)
 		}
 	}
 }
@@ -253,11 +274,20 @@ func (c *compiler) operator(path []string, op string, v parse.Value, all *parse.
 			return nil, errorf("$options needs a $regex")
 		}
 		return allOf(nil), nil
+	case "$comment":
+		return allOf(nil), nil
 	case "$type":
-		return some(path, func(got parse.Value) bool {
-			name := typeName(got)
-			return name == v || v == "number" && rank(got) == 2
-		}), nil
+		t, err := typeTest(v)
+		if err != nil {
+			return nil, err
+		}
+		return some(path, t), nil
+	case "$geoWithin", "$geoIntersects":
+		t, err := geoTest(op, v)
+		return whole1(path, t), err
+	case "$bitsAllSet", "$bitsAllClear", "$bitsAnySet", "$bitsAnyClear":
+		t, err := bitsTest(op, v)
+		return some(path, t), err
 	case "$size":
 		n, ok := whole(v)
 		if !ok {
@@ -281,7 +311,7 @@ func (c *compiler) operator(path []string, op string, v parse.Value, all *parse.
 		}
 		return some(path, func(v parse.Value) bool {
 			n, ok := number(v)
-			return ok && int64(n)%int64(by) == int64(rest)
+			return ok && math.Abs(n) < 1<<63 && int64(n)%int64(by) == int64(rest)
 		}), nil
 	}
 	list, isList := v.(parse.Array)
@@ -302,6 +332,12 @@ func (c *compiler) operator(path []string, op string, v parse.Value, all *parse.
 	every := make([]filter, len(list))
 	for i, e := range list {
 		every[i] = some(path, equalTo(e))
+		if m, ok := e.(*parse.Map); ok && m.Len() == 1 && m.At(0).Key == "$elemMatch" {
+			var err error
+			if every[i], err = c.elemMatch(path, m.At(0).Value); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if len(every) == 0 {
 		return anyOf(nil), nil
@@ -326,8 +362,14 @@ func (c *compiler) elemMatch(path []string, v parse.Value) (filter, error) {
 	if !ok {
 		return nil, errorf("$elemMatch needs an Object")
 	}
+	outer := c.seen
+	c.seen = &sight{} // its paths are those of elements
+	defer func() { c.seen = outer }()
 	var f filter
 	var err error
+	if m.Has("$expr") {
+		return nil, errorf("$expr can only be applied to the top-level document")
+	}
 	if m.Len() > 0 && strings.HasPrefix(m.At(0).Key, "$") && !isLogical(m.At(0).Key) {
 		f, err = c.constraints(nil, v)
 	} else {
@@ -340,7 +382,7 @@ func (c *compiler) elemMatch(path []string, v parse.Value) (filter, error) {
 		for _, v := range reach(e.doc, path) {
 			list, _ := v.(parse.Array)
 			for _, el := range list {
-				if ok, err := f(&env{r: e.r, doc: el, vars: e.vars}); ok || err != nil {
+				if ok, err := f(&env{r: e.r, root: e.root, doc: el, vars: e.vars}); ok || err != nil {
 					return ok, err
 				}
 			}
@@ -350,7 +392,7 @@ func (c *compiler) elemMatch(path []string, v parse.Value) (filter, error) {
 }
 
 func isLogical(key string) bool {
-	return key == "$and" || key == "$or" || key == "$nor" || key == "$expr"
+	return key == "$and" || key == "$or" || key == "$nor"
 }
 
 // regexTest leaves regular expressions to the query package, which knows the
@@ -375,5 +417,78 @@ func (c *compiler) regexTest(v parse.Value, options string) (test, error) {
 		o := &parse.Object{}
 		o.Set(key, s)
 		return scan.Match(o)
+	}, nil
+}
+
+// typeNames are the types that $type asks for, by number and by alias.
+var typeNames = map[float64]string{
+	1: "double", 2: "string", 3: "object", 4: "array", 5: "binData", 7: "objectId", 8: "bool", 9: "date", 10: "null",
+	11: "regex", 16: "int", 17: "timestamp", 18: "long", 19: "decimal",
+}
+
+func typeTest(v parse.Value) (test, error) {
+	list, ok := v.(parse.Array)
+	if !ok {
+		list = parse.Array{v}
+	}
+	var names []string
+	for _, e := range list {
+		name, isText := e.(string)
+		if n, ok := number(e); ok {
+			name, isText = typeNames[n]
+		}
+		if !isText || name != "number" && !knownType(name) {
+			return nil, errorf("Unknown type name alias: %s", parse.AppendJSON(nil, e))
+		}
+		if name == "number" {
+			names = append(names, "int", "long", "double")
+		}
+		names = append(names, name)
+	}
+	return func(got parse.Value) bool { return slices.Contains(names, typeName(got)) }, nil
+}
+
+func knownType(name string) bool {
+	for _, n := range typeNames {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// bitsTest reads a mask, or a list of the positions of bits.
+func bitsTest(op string, v parse.Value) (test, error) {
+	mask := uint64(0)
+	if list, ok := v.(parse.Array); ok {
+		for _, e := range list {
+			n, ok := whole(e)
+			if !ok || n < 0 {
+				return nil, errorf("bit positions of %s must be integers that are not negative", op)
+			}
+			mask |= 1 << min(n, 63)
+		}
+	} else {
+		n, ok := whole(v)
+		if !ok || n < 0 {
+			return nil, errorf("%s takes an Array, a number that is not negative", op)
+		}
+		mask = uint64(n)
+	}
+	return func(v parse.Value) bool {
+		n, ok := integer(v)
+		if !ok {
+			return false
+		}
+		switch set := uint64(n) & mask; op {
+		case "$bitsAllSet":
+			return set == mask
+		case "$bitsAllClear":
+			return set == 0
+		case "$bitsAnySet":
+			return set != 0
+		default:
+			return set != mask
+		}
 	}, nil
 }

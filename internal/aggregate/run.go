@@ -11,12 +11,28 @@ type run struct {
 	ctx   context.Context
 	p     *Pipeline
 	lim   Limits
-	steps int
+	steps *int      // of all pipelines of the request
+	vars  *variable // that $lookup hands to its pipeline
 }
 
-// step is called in every loop: it ends those whose request has ended.
+// env is what expressions about a document are evaluated in.
+func (r *run) env(d *parse.Map) *env { return &env{r: r, root: d, doc: d, vars: r.vars} }
+
+// with is r for a pipeline that sees further variables.
+func (r *run) with(vars *variable) *run {
+	inner := *r
+	inner.vars = vars
+	return &inner
+}
+
+// step is called in every loop: it ends those whose request has ended or that
+// have gone on for too long.
 func (r *run) step() error {
-	if r.steps++; r.steps&1023 == 0 {
+	*r.steps++
+	switch n := *r.steps; {
+	case n > r.lim.Steps:
+		return errorf("Aggregation exceeded the limit of %d steps; narrow it with an earlier $match.", r.lim.Steps)
+	case n&1023 == 0:
 		return r.ctx.Err()
 	}
 	return nil
@@ -52,6 +68,14 @@ func (b *budget) grow(v parse.Value) error {
 	return nil
 }
 
+// kept counts documents that are results of a stage.
+func (b *budget) kept(r *run, d *parse.Map) error {
+	if err := r.fits(d); err != nil {
+		return err
+	}
+	return b.add(d)
+}
+
 // Meter counts documents while they are read for a pipeline.
 type Meter struct{ b budget }
 
@@ -64,11 +88,13 @@ func (m *Meter) Add(doc *parse.Map) error { return m.b.add(doc) }
 // env is what an expression is evaluated in.
 type env struct {
 	r    *run
+	root parse.Value // $$ROOT
 	doc  parse.Value // $$CURRENT
 	vars *variable
 }
 
-// variable is one variable of $map, $filter or $reduce and those around it.
+// variable is one variable of $let, $lookup, $map, $filter or $reduce and those
+// around it.
 type variable struct {
 	name  string
 	value parse.Value
@@ -85,5 +111,5 @@ func (e *env) lookup(name string) parse.Value {
 }
 
 func (e *env) with(name string, v parse.Value) *env {
-	return &env{r: e.r, doc: e.doc, vars: &variable{name, v, e.vars}}
+	return &env{r: e.r, root: e.root, doc: e.doc, vars: &variable{name, v, e.vars}}
 }

@@ -16,7 +16,7 @@ func each(f func(e *env, d *parse.Map) (*parse.Map, error)) stage {
 				return nil, err
 			}
 			var err error
-			if out[i], err = f(&env{r: r, doc: d}, d); err != nil {
+			if out[i], err = f(r.env(d), d); err != nil {
 				return nil, err
 			}
 			if err := r.fits(out[i]); err != nil {
@@ -209,6 +209,9 @@ func (c *compiler) project(arg parse.Value) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, a := range list { // it may go into an object that is there
+		c.seen.see(a.path[0])
+	}
 	if p.leaving > 0 || p.including+p.computed.Len() == 0 && p.id == "out" {
 		if p.id == "out" {
 			p.shape.add([]string{keyID})
@@ -218,6 +221,10 @@ func (c *compiler) project(arg parse.Value) (stage, error) {
 	if p.id != "out" && !p.computed.Has(keyID) {
 		p.shape.add([]string{keyID})
 	}
+	for name := range p.shape.children {
+		c.seen.see(name)
+	}
+	c.seen.close()
 	return each(func(e *env, d *parse.Map) (*parse.Map, error) { return assign(e, p.shape.include(d), list) }), nil
 }
 
@@ -270,6 +277,7 @@ func (c *compiler) replaceRoot(s Stage) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.seen.close()
 	return each(func(e *env, _ *parse.Map) (*parse.Map, error) {
 		v, err := x(e)
 		if err != nil {

@@ -13,61 +13,88 @@ type sortKey struct {
 	desc bool
 }
 
-func (c *compiler) sort(arg parse.Value) (stage, error) {
-	m, ok := arg.(*parse.Map)
-	if !ok || m.Len() == 0 {
-		return nil, errorf("the $sort key specification must be an object with at least one field")
+// sortKeys reads an order and says that its fields are looked at.
+func (c *compiler) sortKeys(op string, m *parse.Map) ([]sortKey, error) {
+	keys, err := sortKeys(op, m)
+	for _, k := range keys {
+		c.seen.see(k.path[0])
+	}
+	return keys, err
+}
+
+func sortKeys(op string, m *parse.Map) ([]sortKey, error) {
+	if m.Len() == 0 {
+		return nil, errorf("the %s key specification must be an object with at least one field", op)
 	}
 	var keys []sortKey
 	for k, v := range m.All() {
 		n, ok := whole(v)
 		if !ok || n != 1 && n != -1 {
-			return nil, errorf("$sort key ordering must be 1 (for ascending) or -1 (for descending)")
+			return nil, errorf("%s key ordering must be 1 (for ascending) or -1 (for descending)", op)
 		}
-		path, err := fieldPath("$sort", k)
+		path, err := fieldPath(op, k)
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, sortKey{path, n < 0})
 	}
-	return func(r *run, docs []*parse.Map) ([]*parse.Map, error) {
-		type row struct {
-			doc  *parse.Map
-			keys []parse.Value
-		}
-		rows := make([]row, len(docs))
-		for i, d := range docs {
-			if err := r.step(); err != nil {
-				return nil, err
+	return keys, nil
+}
+
+// keysOf are the values by which a document is sorted.
+func keysOf(keys []sortKey, d parse.Value) []parse.Value {
+	out := make([]parse.Value, len(keys))
+	for i, k := range keys {
+		out[i] = k.of(d)
+	}
+	return out
+}
+
+func compareKeys(keys []sortKey, a, b []parse.Value) int {
+	for i, k := range keys {
+		if c := compare(a[i], b[i]); c != 0 {
+			if k.desc {
+				return -c
 			}
-			values := make([]parse.Value, len(keys))
-			for j, k := range keys {
-				values[j] = k.of(d)
-			}
-			rows[i] = row{d, values}
+			return c
 		}
-		slices.SortStableFunc(rows, func(a, b row) int {
-			for i, k := range keys {
-				if c := compare(a.keys[i], b.keys[i]); c != 0 {
-					if k.desc {
-						return -c
-					}
-					return c
-				}
-			}
-			return 0
-		})
-		out := make([]*parse.Map, len(rows))
-		for i := range rows {
-			out[i] = rows[i].doc
+	}
+	return 0
+}
+
+// sorted returns documents in an order; those that are alike stay as they are.
+func sorted(r *run, keys []sortKey, docs []*parse.Map) ([]*parse.Map, error) {
+	type row struct {
+		doc  *parse.Map
+		keys []parse.Value
+	}
+	rows := make([]row, len(docs))
+	for i, d := range docs {
+		if err := r.step(); err != nil {
+			return nil, err
 		}
-		return out, nil
-	}, nil
+		rows[i] = row{d, keysOf(keys, d)}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return compareKeys(keys, a.keys, b.keys) })
+	out := make([]*parse.Map, len(rows))
+	for i := range rows {
+		out[i] = rows[i].doc
+	}
+	return out, nil
+}
+
+func (c *compiler) sort(arg parse.Value) (stage, error) {
+	m, _ := arg.(*parse.Map)
+	keys, err := c.sortKeys("$sort", m)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *run, docs []*parse.Map) ([]*parse.Map, error) { return sorted(r, keys, docs) }, nil
 }
 
 // of is the value by which a document is sorted: of an array the least
 // element, or the greatest if descending; missing is null.
-func (k sortKey) of(d *parse.Map) parse.Value {
+func (k sortKey) of(d parse.Value) parse.Value {
 	var best parse.Value
 	first := true
 	take := func(v parse.Value) {
@@ -75,7 +102,7 @@ func (k sortKey) of(d *parse.Map) parse.Value {
 			best, first = v, false
 		}
 	}
-	for _, v := range reach(d, k.path) {
+	for _, v := range reachOne(d, k.path) {
 		list, ok := v.(parse.Array)
 		if !ok {
 			take(orNull(v))
@@ -139,6 +166,7 @@ func (c *compiler) unwind(arg parse.Value) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.seen.see(path[0])
 	var indexPath []string
 	if index != "" {
 		if indexPath, err = fieldPath("$unwind", index); err != nil {
@@ -156,6 +184,9 @@ func (c *compiler) unwind(arg parse.Value) (stage, error) {
 			return b.add(d)
 		}
 		for _, d := range docs {
+			if err := r.step(); err != nil {
+				return nil, err
+			}
 			v := straight(d, path)
 			list, isArray := v.(parse.Array)
 			var err error
@@ -191,101 +222,6 @@ func straight(v parse.Value, path []string) parse.Value {
 	return v
 }
 
-func (c *compiler) lookup(arg parse.Value) (stage, error) {
-	m, ok := arg.(*parse.Map)
-	if !ok {
-		return nil, errorf("the $lookup stage specification must be an object")
-	}
-	want := map[string]string{"from": "", "localField": "", "foreignField": "", "as": ""}
-	for k, v := range m.All() {
-		if _, known := want[k]; !known {
-			return nil, errorf("$lookup argument '%s' is not supported", k)
-		}
-		want[k], _ = v.(string)
-	}
-	for _, k := range [...]string{"from", "localField", "foreignField", "as"} {
-		if want[k] == "" {
-			return nil, errorf("$lookup requires a string for '%s'", k)
-		}
-	}
-	local, err := fieldPath("$lookup", want["localField"])
-	if err != nil {
-		return nil, err
-	}
-	foreign, err := fieldPath("$lookup", want["foreignField"])
-	if err != nil {
-		return nil, err
-	}
-	as, err := fieldPath("$lookup", want["as"])
-	if err != nil {
-		return nil, err
-	}
-	return func(r *run, docs []*parse.Map) ([]*parse.Map, error) {
-		var others []*parse.Map
-		if fetch := r.p.o.Fetch; fetch != nil && len(docs) > 0 {
-			var err error
-			if others, err = fetch(r.ctx, want["from"]); err != nil {
-				return nil, err
-			}
-		}
-		byKey := map[string][]int{}
-		for i, o := range others {
-			if err := r.step(); err != nil {
-				return nil, err
-			}
-			for _, k := range joinKeys(o, foreign) {
-				byKey[k] = append(byKey[k], i)
-			}
-		}
-		b := budget{lim: r.lim}
-		out := make([]*parse.Map, len(docs))
-		for i, d := range docs {
-			if err := r.step(); err != nil {
-				return nil, err
-			}
-			var found []int
-			for _, k := range joinKeys(d, local) {
-				found = append(found, byKey[k]...)
-			}
-			slices.Sort(found)
-			found = slices.Compact(found)
-			list := make(parse.Array, len(found))
-			for j, n := range found {
-				list[j] = others[n]
-			}
-			out[i] = set(d, as, list)
-			if err := r.fits(out[i]); err != nil {
-				return nil, err
-			}
-			if err := b.add(out[i]); err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	}, nil
-}
-
-// joinKeys are the keys of the values by which $lookup finds a document;
-// missing counts as null.
-func joinKeys(d *parse.Map, path []string) []string {
-	var out []string
-	add := func(v parse.Value) {
-		if key := string(appendKey(nil, orNull(v))); !slices.Contains(out, key) {
-			out = append(out, key)
-		}
-	}
-	for _, v := range reach(d, path) {
-		list, ok := v.(parse.Array)
-		if !ok {
-			add(v)
-		}
-		for _, e := range list {
-			add(e)
-		}
-	}
-	return out
-}
-
 func (c *compiler) facet(arg parse.Value) (stage, error) {
 	m, ok := arg.(*parse.Map)
 	if !ok || m.Len() == 0 {
@@ -301,12 +237,15 @@ func (c *compiler) facet(arg parse.Value) (stage, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := c.pipeline(stages, true)
+		closed := c.seen.closed // each begins with the documents at hand
+		p, err := c.pipeline(stages, faceted)
 		if err != nil {
 			return nil, err
 		}
+		c.seen.closed = closed
 		names, pipelines = append(names, k), append(pipelines, p)
 	}
+	c.seen.close()
 	return func(r *run, docs []*parse.Map) ([]*parse.Map, error) {
 		out := &parse.Map{}
 		b := budget{lim: r.lim}
@@ -324,6 +263,9 @@ func (c *compiler) facet(arg parse.Value) (stage, error) {
 			}
 			out.Set(names[i], list)
 		}
+		if err := r.fits(out); err != nil {
+			return nil, err
+		}
 		return []*parse.Map{out}, nil
 	}, nil
 }
@@ -333,6 +275,7 @@ func (c *compiler) count(arg parse.Value) (stage, error) {
 	if name == "" || name[0] == '$' || strings.Contains(name, ".") {
 		return nil, errorf("the count field must be a non-empty string without '$' in front and without '.'")
 	}
+	c.seen.close()
 	return func(_ *run, docs []*parse.Map) ([]*parse.Map, error) {
 		if len(docs) == 0 {
 			return nil, nil

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"cmp"
 	"math"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +39,7 @@ func text(v parse.Value) (string, error) {
 	if absent(v) {
 		return "", nil
 	}
-	s, err := toString(nil, []parse.Value{v})
+	s, err := convertTo(v, "string")
 	out, _ := s.(string)
 	return out, err
 }
@@ -101,11 +102,11 @@ func substrCP(_ *run, a []parse.Value) (parse.Value, error) {
 	return string(runes[from:min(from+count, len(runes))]), nil
 }
 
-func strLen(f func(string) int) func(*run, []parse.Value) (parse.Value, error) {
+func strLen(op string, f func(string) int) func(*run, []parse.Value) (parse.Value, error) {
 	return func(_ *run, a []parse.Value) (parse.Value, error) {
 		s, ok := a[0].(string)
 		if !ok {
-			return nil, errorf("$strLenCP requires a string argument, found: %s", typeName(a[0]))
+			return nil, errorf("%s requires a string argument, found: %s", op, typeName(a[0]))
 		}
 		return float64(f(s)), nil
 	}
@@ -132,52 +133,155 @@ func strcasecmp(_ *run, a []parse.Value) (parse.Value, error) {
 	return float64(cmp.Compare(strings.ToUpper(x), strings.ToUpper(y))), err
 }
 
-func indexOf(_ *run, a []parse.Value) (parse.Value, error) {
-	if absent(a[0]) {
-		return nil, nil
+func indexOf(op string) func(*run, []parse.Value) (parse.Value, error) {
+	return func(_ *run, a []parse.Value) (parse.Value, error) {
+		if absent(a[0]) {
+			return nil, nil
+		}
+		s, ok := a[0].(string)
+		part, ok2 := a[1].(string)
+		if !ok || !ok2 {
+			return nil, errorf("%s requires strings, found: %s, %s", op, typeName(a[0]), typeName(a[1]))
+		}
+		length, cut := len(s), func(from, to int) string { return s[from:to] }
+		count := func(s string) int { return len(s) }
+		if op == "$indexOfCP" {
+			runes := []rune(s)
+			length, cut, count = len(runes), func(from, to int) string { return string(runes[from:to]) }, utf8.RuneCountInString
+		}
+		from, to, ok, err := positions(op, a[2:], length)
+		if err != nil || !ok {
+			return -1.0, err
+		}
+		rest := cut(from, to)
+		i := strings.Index(rest, part)
+		if i < 0 {
+			return -1.0, nil
+		}
+		return float64(from + count(rest[:i])), nil
 	}
-	s, ok := a[0].(string)
-	part, ok2 := a[1].(string)
-	if !ok || !ok2 {
-		return nil, errorf("$indexOfCP requires strings, found: %s, %s", typeName(a[0]), typeName(a[1]))
-	}
-	i := strings.Index(s, part)
-	if i < 0 {
-		return -1.0, nil
-	}
-	return float64(utf8.RuneCountInString(s[:i])), nil
 }
 
-func (c *compiler) trim(name string, arg parse.Value) (expr, error) {
-	a, err := c.named(name, arg, "input", "chars")
-	if err != nil {
-		return nil, err
-	}
-	return func(e *env) (parse.Value, error) {
-		v, err := a["input"](e)
-		if err != nil || absent(v) {
-			return nil, err
+func trim(op string) func(r *run, a arguments) (parse.Value, error) {
+	return func(_ *run, a arguments) (parse.Value, error) {
+		if absent(a["input"]) {
+			return nil, nil
 		}
-		s, ok := v.(string)
+		s, ok := a["input"].(string)
 		if !ok {
-			return nil, errorf("%s requires its input to be a string, got %s", name, typeName(v))
+			return nil, errorf("%s requires its input to be a string, got %s", op, typeName(a["input"]))
 		}
 		cut := " \t\n\v\f\r\x00\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-		if a["chars"] != nil {
-			v, err := a["chars"](e)
-			if err != nil || absent(v) {
-				return nil, err
+		if chars, given := a["chars"]; given {
+			if absent(chars) {
+				return nil, nil
 			}
-			if cut, ok = v.(string); !ok {
-				return nil, errorf("%s requires 'chars' to be a string, got %s", name, typeName(v))
+			if cut, ok = chars.(string); !ok {
+				return nil, errorf("%s requires 'chars' to be a string, got %s", op, typeName(chars))
 			}
 		}
-		switch name {
+		switch op {
 		case "$ltrim":
 			return strings.TrimLeft(s, cut), nil
 		case "$rtrim":
 			return strings.TrimRight(s, cut), nil
 		}
 		return strings.Trim(s, cut), nil
-	}, nil
+	}
+}
+
+// replace is $replaceOne, or $replaceAll with n -1.
+func replace(op string, n int) func(r *run, a arguments) (parse.Value, error) {
+	return func(r *run, a arguments) (parse.Value, error) {
+		var texts [3]string
+		for i, name := range [...]string{"input", "find", "replacement"} {
+			v := a[name]
+			if absent(v) {
+				return nil, nil
+			}
+			var ok bool
+			if texts[i], ok = v.(string); !ok {
+				return nil, errorf("%s requires that '%s' be a string, found: %s", op, name, typeName(v))
+			}
+		}
+		if count := strings.Count(texts[0], texts[1]); n != 1 && count*len(texts[2]) > r.lim.Value {
+			return nil, errorf("%s makes a string of more than %d bytes", op, r.lim.Value)
+		}
+		return strings.Replace(texts[0], texts[1], texts[2], n), nil
+	}
+}
+
+// compileRegex reads the arguments of a regular expression; s is the text, and
+// re is nil if the text or the expression is null.
+func compileRegex(op string, a arguments) (re *regexp.Regexp, s string, err error) {
+	if absent(a["input"]) || absent(a["regex"]) {
+		return nil, "", nil
+	}
+	s, ok := a["input"].(string)
+	pattern, ok2 := a["regex"].(string)
+	options, ok3 := a.get("options").(string)
+	if !ok || !ok2 || !ok3 && a.get("options") != nil {
+		return nil, "", errorf("%s needs 'input', 'regex' and 'options' to be strings", op)
+	}
+	if strings.Trim(options, "ims") != "" {
+		return nil, "", errorf("%s invalid flag in regex options: %s; i, m and s are known", op, options)
+	}
+	if options != "" {
+		pattern = "(?" + options + ")" + pattern
+	}
+	if len(pattern) > maxPattern {
+		return nil, "", errorf("%s: a regular expression of more than %d bytes", op, maxPattern)
+	}
+	if re, err = regexp.Compile(pattern); err != nil {
+		return nil, "", &parse.Error{Code: parse.InvalidQuery, Message: "Invalid regular expression in " + op, Err: err}
+	}
+	return re, s, nil
+}
+
+// maxPattern is how long regular expressions may be.
+const maxPattern = 4096
+
+func regexMatch(_ *run, a arguments) (parse.Value, error) {
+	re, s, err := compileRegex("$regexMatch", a)
+	return re != nil && re.MatchString(s), err
+}
+
+func regexFind(_ *run, a arguments) (parse.Value, error) {
+	re, s, err := compileRegex("$regexFind", a)
+	if err != nil || re == nil {
+		return nil, err
+	}
+	if m := re.FindStringSubmatchIndex(s); m != nil {
+		return regexResult(s, m), nil
+	}
+	return nil, nil
+}
+
+func regexFindAll(r *run, a arguments) (parse.Value, error) {
+	out := parse.Array{}
+	re, s, err := compileRegex("$regexFindAll", a)
+	if err != nil || re == nil {
+		return out, err
+	}
+	for _, m := range re.FindAllStringSubmatchIndex(s, -1) {
+		if err := r.step(); err != nil {
+			return nil, err
+		}
+		out = append(out, regexResult(s, m))
+	}
+	return out, r.fits(out)
+}
+
+func regexResult(s string, m []int) *parse.Map {
+	captures := make(parse.Array, 0, len(m)/2-1)
+	for i := 2; i < len(m); i += 2 {
+		if m[i] < 0 {
+			captures = append(captures, nil)
+			continue
+		}
+		captures = append(captures, s[m[i]:m[i+1]])
+	}
+	return parse.NewMap(parse.MapField{Key: "match", Value: s[m[0]:m[1]]},
+		parse.MapField{Key: "idx", Value: float64(utf8.RuneCountInString(s[:m[0]]))},
+		parse.MapField{Key: "captures", Value: captures})
 }

@@ -46,6 +46,57 @@ func whole(v parse.Value) (int, bool) {
 	return int(n), true
 }
 
+// integer reads a number without a fraction.
+func integer(v parse.Value) (int64, bool) {
+	switch v := v.(type) {
+	case parse.Int:
+		return int64(v), true
+	case float64:
+		return int64(v), v == math.Trunc(v) && math.Abs(v) <= 1<<53
+	}
+	return 0, false
+}
+
+// fromInt is an integer as values are held.
+func fromInt(n int64) parse.Value {
+	if f := float64(n); f < 1<<63 && int64(f) == n {
+		return f
+	}
+	return parse.Int(n)
+}
+
+// combine computes with integers where one is beyond what a float64 holds and
+// both are integers to MongoDB, too; else, and on overflow, with floats.
+func combine(x, y parse.Value, exact func(x, y int64) (int64, bool), f func(x, y float64) float64) parse.Value {
+	_, long := x.(parse.Int)
+	_, long2 := y.(parse.Int)
+	if long || long2 {
+		a, ok := integer(x)
+		b, ok2 := integer(y)
+		if ok && ok2 {
+			if n, ok := exact(a, b); ok {
+				return fromInt(n)
+			}
+		}
+	}
+	a, _ := number(x)
+	b, _ := number(y)
+	return f(a, b)
+}
+
+func sumInt(x, y int64) (int64, bool) {
+	n := x + y
+	return n, (n > x) == (y > 0)
+}
+
+func multiplyInt(x, y int64) (int64, bool) {
+	if x == 0 || y == 0 {
+		return 0, true
+	}
+	n := x * y
+	return n, n/y == x && !(x == -1 && y == math.MinInt64) && !(y == -1 && x == math.MinInt64)
+}
+
 // truth is MongoDB's notion of a true value: all but null, 0 and false.
 func truth(v parse.Value) bool {
 	if absent(v) {
@@ -60,19 +111,9 @@ func truth(v parse.Value) bool {
 
 // field returns one field of a value, missing if it has none.
 func field(v parse.Value, name string) parse.Value {
-	switch v := v.(type) {
-	case *parse.Map:
-		if f, ok := v.Get(name); ok {
+	if m, ok := v.(*parse.Map); ok {
+		if f, ok := m.Get(name); ok {
 			return f
-		}
-	case parse.Pointer:
-		switch name {
-		case "__type":
-			return "Pointer"
-		case "className":
-			return v.ClassName
-		case "objectId":
-			return v.ObjectID
 		}
 	}
 	return missing{}
@@ -101,24 +142,17 @@ func at(v parse.Value, path []string) parse.Value {
 	return v
 }
 
-// set returns a copy of m with the value at a path; missing removes it. Into
-// arrays it goes element by element.
+// set returns a copy of m with the value at a path; missing removes the field,
+// of objects that are made if need be. Into arrays it goes element by element.
 func set(m *parse.Map, path []string, v parse.Value) *parse.Map {
 	out := m.Clone()
-	if len(path) == 1 {
-		if isMissing(v) {
-			out.Delete(path[0])
-		} else {
-			out.Set(path[0], v)
-		}
-		return out
-	}
-	old, has := m.Get(path[0])
-	if !has && isMissing(v) {
-		return out
-	}
-	if inner := setInside(old, path[1:], v); inner != nil {
-		out.Set(path[0], inner)
+	switch old, _ := m.Get(path[0]); {
+	case len(path) > 1:
+		out.Set(path[0], setInside(old, path[1:], v))
+	case isMissing(v):
+		out.Delete(path[0])
+	default:
+		out.Set(path[0], v)
 	}
 	return out
 }
@@ -130,14 +164,9 @@ func setInside(old parse.Value, path []string, v parse.Value) parse.Value {
 	case parse.Array:
 		list := make(parse.Array, len(old))
 		for i, e := range old {
-			if list[i] = setInside(e, path, v); list[i] == nil {
-				list[i] = e
-			}
+			list[i] = setInside(e, path, v)
 		}
 		return list
-	}
-	if isMissing(v) {
-		return nil
 	}
 	return set(&parse.Map{}, path, v)
 }
@@ -162,7 +191,7 @@ func rank(v parse.Value) int {
 	case parse.Date:
 		return 8
 	}
-	return 4 // objects, and Parse's types, which are objects
+	return 4 // objects
 }
 
 // compare is the total order of BSON values.
@@ -186,14 +215,10 @@ func compare(a, b parse.Value) int {
 		}
 		return cmp.Compare(len(x), len(y))
 	case *parse.Map:
-		if y, ok := b.(*parse.Map); ok {
-			return compareMaps(x, y)
-		}
+		y, _ := b.(*parse.Map)
+		return compareMaps(x, y)
 	}
-	if rank(a) < 4 || parse.Equal(a, b) {
-		return 0
-	}
-	return bytes.Compare(parse.AppendJSON(nil, a), parse.AppendJSON(nil, b))
+	return 0
 }
 
 func compareMaps(x, y *parse.Map) int {
@@ -266,8 +291,6 @@ func size(v parse.Value, most int) int {
 			}
 			n += 2*word + len(k) + size(e, most-n)
 		}
-	case *parse.Polygon:
-		n += word * len(v.Points)
 	}
 	return n
 }

@@ -3,7 +3,9 @@ package objects
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/aggregate"
@@ -24,48 +26,64 @@ type Aggregation struct {
 	// is not regarded then.
 	Distinct string
 	// Where narrows the objects before all else; nil: all.
-	Where query.Node
+	Where  query.Node
+	Advice *query.Advice
+	// Explain, if set, asks for the plan in place of the results.
+	Explain query.Verbosity
 }
 
-// Aggregate runs a pipeline over the objects of a class. It is for callers that
-// see everything; the hooks before a find run, those after it do not.
+// clientLimits bound the aggregates of those who are no operators of the server.
+var clientLimits = aggregate.Limits{Documents: 100_000, Bytes: 64 << 20, Stages: 100, Steps: 20_000_000}
+
+// aggregating is one aggregation on its way.
+type aggregating struct {
+	s      *Service
+	p      *access.Principal
+	op     schema.Operation
+	a      *Aggregation
+	limits aggregate.Limits
+	// others are the classes that stages read besides that of the request.
+	others map[string]*reading
+}
+
+// Aggregate runs a pipeline over the objects of a class. Clients need the
+// class's permission to aggregate and get at what they may read alone: their
+// constraints and what is hidden from them come before the first stage. The
+// hooks before a find run, those after it do not.
 func (s *Service) Aggregate(ctx context.Context, p *access.Principal, class string, a *Aggregation) (parse.Array, error) {
-	c, err := s.class(p, class, schema.Find)
+	g := &aggregating{s: s, p: p, op: schema.Find, a: a, others: map[string]*reading{}}
+	if !p.Bypass() {
+		g.op, g.limits = schema.Aggregate, clientLimits
+	}
+	c, err := s.class(p, class, g.op)
 	if err != nil {
 		return nil, err
 	}
-	o := aggregate.Options{
-		Class: c, RawNames: a.RawNames, RawValues: a.RawValues, Now: s.now(),
-		Fetch: func(ctx context.Context, class string) ([]*parse.Map, error) {
-			other, err := s.class(p, class, schema.Find)
-			if err != nil || other == nil {
-				return nil, err
-			}
-			return s.documents(ctx, p, other, nil, query.NoLimit)
-		},
-	}
-	var stages []aggregate.Stage
-	if a.Distinct == "" {
-		if stages, err = aggregate.Stages(a.Pipeline); err != nil {
+	r := &reading{s: s, p: p, class: c, op: g.op, q: query.Query{Where: a.Where, Advice: a.Advice}}
+	if c != nil {
+		if err := r.prepare(ctx); err != nil {
 			return nil, err
 		}
+		if a.Distinct != "" {
+			return g.distinct(ctx, r)
+		}
 	}
-	pipe, err := aggregate.Compile(stages, o)
+	pipe, err := g.compile(ctx, r)
+	if err != nil || c == nil {
+		return parse.Array{}, err
+	}
+	src := pipe.Source()
+	if err := g.mayName(r, src.Named); err != nil {
+		return nil, err
+	}
+	if a.Explain != "" {
+		return g.explain(ctx, r, src, pipe.Stages())
+	}
+	docs, done, err := g.begin(ctx, r, src, pipe.Stages())
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		return parse.Array{}, nil
-	}
-	where, limit := pipe.Source()
-	docs, err := s.documents(ctx, p, c, query.AllOf(a.Where, where), limit)
-	if err != nil {
-		return nil, err
-	}
-	if a.Distinct != "" {
-		return aggregate.Distinct(c, a.Distinct, docs)
-	}
-	if docs, err = pipe.Run(ctx, docs); err != nil {
+	if docs, err = pipe.Run(ctx, docs, done); err != nil {
 		return nil, err
 	}
 	out := make(parse.Array, len(docs))
@@ -75,21 +93,229 @@ func (s *Service) Aggregate(ctx context.Context, p *access.Principal, class stri
 	return out, nil
 }
 
+func (g *aggregating) compile(ctx context.Context, r *reading) (*aggregate.Pipeline, error) {
+	o := aggregate.Options{
+		Class: r.class, RawNames: g.a.RawNames, RawValues: g.a.RawValues, Now: g.s.now(), Limits: g.limits,
+		Resolve: func(class string) (*schema.Class, error) { return g.open(ctx, class) },
+		Fetch: func(ctx context.Context, class string, src aggregate.Source) ([]*parse.Map, error) {
+			r := g.others[class]
+			if r == nil {
+				return nil, nil
+			}
+			if err := g.mayName(r, src.Named); err != nil {
+				return nil, err
+			}
+			docs, _, err := g.begin(ctx, r, src, nil)
+			return docs, err
+		},
+	}
+	if r.plan != nil {
+		o.Hidden = r.plan.HiddenFields()
+	}
+	stages, err := aggregate.Stages(g.a.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	return aggregate.Compile(stages, o)
+}
+
+// open asks for permission to read another class in a stage.
+func (g *aggregating) open(ctx context.Context, class string) (*schema.Class, error) {
+	if r := g.others[class]; r != nil {
+		return r.class, nil
+	}
+	c, err := g.s.class(g.p, class, g.op)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	r := &reading{s: g.s, p: g.p, class: c, op: g.op, q: query.Query{Advice: g.a.Advice}}
+	if err := r.prepare(ctx); err != nil {
+		return nil, err
+	}
+	g.others[class] = r
+	return c, nil
+}
+
+// mayName refuses a pipeline that names a field which the caller may not see
+// of all objects. It would find nothing there, which is no answer to give.
+func (g *aggregating) mayName(r *reading, stored []string) error {
+	for _, f := range r.plan.HiddenFields() {
+		if slices.Contains(stored, f) || slices.Contains(stored, "_p_"+f) {
+			return parse.Denyf(parse.OperationForbidden, "This user is not allowed to query %s on class %s", f, r.class.Name)
+		}
+	}
+	return nil
+}
+
+// visible lists the stored names of the fields that stages may see: those
+// wanted, or all if that is nil, without what is hidden. nil: there is nothing
+// to leave out.
+func (g *aggregating) visible(r *reading, wanted []string) []string {
+	wanted = slices.DeleteFunc(slices.Clone(wanted), internalName)
+	if g.p.Bypass() {
+		return wanted
+	}
+	if wanted == nil {
+		wanted = []string{"_id", "_rperm", "_wperm"}
+		for name := range r.class.Fields {
+			wanted = append(wanted, aggregate.StoredName(r.class, name))
+		}
+		slices.Sort(wanted)
+	}
+	hidden := r.plan.HiddenFields()
+	return slices.DeleteFunc(wanted, func(name string) bool {
+		return slices.Contains(hidden, strings.TrimPrefix(name, "_p_"))
+	})
+}
+
+// internalName reports whether a stored name is that of an internal field, such
+// as a password's hash, which nobody sees here.
+func internalName(stored string) bool {
+	switch stored {
+	case "_id", "_created_at", "_updated_at", "_rperm", "_wperm":
+		return false
+	}
+	return strings.HasPrefix(strings.TrimPrefix(stored, "_p_"), "_")
+}
+
+// begin reads documents and lets the database do of the stages what it can; it
+// returns how many these were.
+func (g *aggregating) begin(ctx context.Context, r *reading, src aggregate.Source, stages []aggregate.Stage) ([]*parse.Map, int, error) {
+	fields := g.visible(r, src.Fields)
+	if x, q, done := g.forStore(r, src, fields, stages); x != nil {
+		meter := aggregate.NewMeter(g.limits)
+		var docs []*parse.Map
+		n, err := x.Aggregate(ctx, q, func(d *parse.Map) error {
+			docs = append(docs, d)
+			return meter.Add(d)
+		})
+		if !errors.Is(err, storage.ErrNotPushed) {
+			return docs, done + n, err
+		}
+	}
+	docs, err := g.documents(ctx, r, src, fields)
+	return docs, 0, err
+}
+
+// forStore is the aggregation as the store is asked it, and how many of the
+// stages its condition has in it; x is nil if it is not for the store.
+func (g *aggregating) forStore(r *reading, src aggregate.Source, fields []string, stages []aggregate.Stage) (x storage.Aggregator, q *storage.Aggregate, done int) {
+	if x = storage.AsAggregator(g.s.store); x == nil || !plainlyStored(r.class.Name, fields) {
+		return nil, nil, 0
+	}
+	if src.Matched && len(stages) > 0 {
+		done = 1
+	}
+	q = &storage.Aggregate{Class: r.class, Where: query.AllOf(r.where, src.Where), Fields: fields, Advice: g.a.Advice}
+	for _, s := range stages[done:] {
+		q.Stages = append(q.Stages, storage.Stage(s))
+	}
+	return x, q, done
+}
+
+// special are the fields of the server's own classes that are not as they are
+// stored, or that a class rule has a say in.
+var special = []string{"authData", "password", "sessionToken", "expiresAt", "lastUsed", "timesUsed"}
+
+// plainlyStored reports whether all that an aggregation may see is what the
+// database has: of the server's own classes that is so for certain fields.
+func plainlyStored(class string, fields []string) bool {
+	if !strings.HasPrefix(class, "_") {
+		return true
+	}
+	return fields != nil && !slices.ContainsFunc(fields, func(f string) bool { return slices.Contains(special, f) })
+}
+
+// distinct lists the values of a field.
+func (g *aggregating) distinct(ctx context.Context, r *reading) (parse.Array, error) {
+	path, err := aggregate.DistinctPath(r.class, g.a.Distinct)
+	if err != nil {
+		return nil, err
+	}
+	src := aggregate.Source{Limit: query.NoLimit, Fields: path[:1], Named: path[:1]}
+	if err := g.mayName(r, src.Named); err != nil {
+		return nil, err
+	}
+	stages := aggregate.DistinctStages(r.class, path)
+	if g.a.Explain != "" {
+		return g.explain(ctx, r, src, stages)
+	}
+	docs, done, err := g.begin(ctx, r, src, stages)
+	if err != nil {
+		return nil, err
+	}
+	if done > 0 && done == len(stages) {
+		for i, d := range docs {
+			v, _ := d.Get("_id")
+			docs[i] = parse.NewMap(parse.MapField{Key: path[0], Value: v})
+		}
+	}
+	return aggregate.Distinct(r.class, path, docs), nil
+}
+
+// explain tells what the database does of an aggregation, with its own plan of
+// that, and what is done here.
+func (g *aggregating) explain(ctx context.Context, r *reading, src aggregate.Source, stages []aggregate.Stage) (parse.Array, error) {
+	var plan *parse.Map
+	done := 0
+	err := storage.ErrNotPushed
+	fields := g.visible(r, src.Fields)
+	if x, q, matched := g.forStore(r, src, fields, stages); x != nil {
+		if plan, done, err = x.ExplainAggregate(ctx, q, g.a.Explain); err == nil {
+			done += matched
+		}
+	}
+	if errors.Is(err, storage.ErrNotPushed) {
+		x := storage.AsExplainer(g.s.store)
+		if x == nil {
+			return nil, parse.Errorf(parse.InvalidQuery, "explain is not available on this database")
+		}
+		done = 0
+		plan, err = x.Explain(ctx, &storage.Find{
+			Class: r.class, Where: query.AllOf(r.where, src.Where), Limit: src.Limit, Keys: keysOf(fields), Advice: g.a.Advice,
+		}, g.a.Explain)
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := func(list []aggregate.Stage) parse.Array {
+		out := make(parse.Array, len(list))
+		for i, s := range list {
+			out[i] = s.Name
+		}
+		return out
+	}
+	out := plan.Clone()
+	out.Set("stagesOfDatabase", names(stages[:done]))
+	out.Set("stagesOfServer", names(stages[done:]))
+	return parse.Array{out}, nil
+}
+
 // aggregatePage is how many objects are read at a time, so that the memory
 // they take is known before the next are read.
 const aggregatePage = 2000
 
-// documents reads objects in their stored form, oldest first.
-func (s *Service) documents(ctx context.Context, p *access.Principal, c *schema.Class, where query.Node, limit int) ([]*parse.Map, error) {
-	r := &reading{s: s, p: p, class: c, op: schema.Find, q: query.Query{Where: where}}
-	if err := r.prepare(ctx); err != nil {
-		return nil, err
+// keysOf are the fields of stored names as a find asks for them; nil: all.
+func keysOf(stored []string) []string {
+	if stored == nil {
+		return nil
 	}
-	meter := aggregate.NewMeter(aggregate.Limits{})
+	out := make([]string, 0, len(stored))
+	for _, name := range stored {
+		if name = strings.TrimPrefix(name, "_p_"); !strings.HasPrefix(name, "_") {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// documents reads objects in their stored form, oldest first.
+func (g *aggregating) documents(ctx context.Context, r *reading, src aggregate.Source, fields []string) ([]*parse.Map, error) {
+	meter := aggregate.NewMeter(g.limits)
 	var docs []*parse.Map
 	take := func(list []*parse.Object) error {
 		for _, o := range list {
-			d := aggregate.Document(r.rule.Present(p, r.plan.Strip(o)))
+			d := aggregate.Document(r.class, r.rule.Present(g.p, r.plan.Strip(o)), fields)
 			docs = append(docs, d)
 			if err := meter.Add(d); err != nil {
 				return err
@@ -98,14 +324,20 @@ func (s *Service) documents(ctx context.Context, p *access.Principal, c *schema.
 		return nil
 	}
 	first := aggregatePage
-	if limit >= 0 {
-		first = min(first, limit)
+	if src.Limit >= 0 {
+		first = min(first, src.Limit)
 	}
-	list, err := s.store.Find(ctx, &storage.Find{Class: c, Where: r.where, Limit: first})
+	where := query.AllOf(r.where, src.Where)
+	find := func(where query.Node, order []query.Sort, limit int) ([]*parse.Object, error) {
+		return g.s.store.Find(ctx, &storage.Find{
+			Class: r.class, Where: where, Order: order, Limit: limit, Keys: keysOf(fields), Advice: g.a.Advice,
+		})
+	}
+	list, err := find(where, nil, first)
 	if err != nil {
 		return nil, err
 	}
-	if len(list) < aggregatePage || limit == aggregatePage {
+	if len(list) < aggregatePage || src.Limit == aggregatePage {
 		err = take(list)
 		return docs, err
 	}
@@ -117,11 +349,11 @@ func (s *Service) documents(ctx context.Context, p *access.Principal, c *schema.
 	var last string
 	var all []dated
 	for {
-		find := &storage.Find{Class: c, Where: r.where, Order: []query.Sort{{Path: parse.KeyObjectID}}, Limit: aggregatePage}
+		page := where
 		if last != "" {
-			find.Where = query.AllOf(r.where, &query.Compare{Path: parse.KeyObjectID, Op: query.Gt, Value: last})
+			page = query.AllOf(where, &query.Compare{Path: parse.KeyObjectID, Op: query.Gt, Value: last})
 		}
-		if list, err = s.store.Find(ctx, find); err != nil {
+		if list, err = find(page, []query.Sort{{Path: parse.KeyObjectID}}, aggregatePage); err != nil {
 			return nil, err
 		}
 		n := len(docs)
@@ -143,8 +375,8 @@ func (s *Service) documents(ctx context.Context, p *access.Principal, c *schema.
 	for i := range all {
 		docs[i] = all[i].doc
 	}
-	if limit >= 0 {
-		docs = docs[:min(limit, len(docs))]
+	if src.Limit >= 0 {
+		docs = docs[:min(src.Limit, len(docs))]
 	}
 	return docs, nil
 }

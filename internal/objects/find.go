@@ -143,7 +143,7 @@ func (r *reading) prepare(ctx context.Context) error {
 		return err
 	}
 	r.where = r.rule.Constrain(r.p, query.AllOf(where, plan.Constraint(false)))
-	return r.ensureText(ctx)
+	return nil
 }
 
 // run fetches the objects and makes them ready to leave.
@@ -160,16 +160,8 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 		return nil, err
 	}
 	relations := r.relations()
-	scored, scoreWanted := r.scored(), r.scoreWanted()
 	for i, o := range list {
-		var score parse.Value
-		if scored {
-			score, _ = takeScore(o)
-		}
 		o = r.project(r.plan.Strip(o))
-		if scored && scoreWanted {
-			o.Set(keyScore, score)
-		}
 		for _, f := range relations {
 			if !r.plan.Hides(o, f.Name) {
 				o.Set(f.Name, parse.Relation{ClassName: f.TargetClass})
@@ -205,7 +197,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 func (r *reading) storageFind(inc *includeNode) *storage.Find {
 	return &storage.Find{
 		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
-		AnyOrder: r.included, Score: r.scored(), Advice: r.q.Advice,
+		AnyOrder: r.included, Advice: r.q.Advice,
 		// The classes of the server have rules and hooks that look at every field.
 		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
 	}
@@ -238,14 +230,10 @@ func (r *reading) order() []query.Sort {
 	if len(order) == 0 {
 		order = query.NearOrder(r.q.Where)
 	}
-	unknown := func(o query.Sort) bool {
-		if o.Path == query.ScoreField {
-			return query.TextOf(r.where) == nil
+	for _, o := range order {
+		if r.class.Field(o.Path.Root()) == nil {
+			return slices.DeleteFunc(slices.Clone(order), func(o query.Sort) bool { return r.class.Field(o.Path.Root()) == nil })
 		}
-		return r.class.Field(o.Path.Root()) == nil
-	}
-	if slices.ContainsFunc(order, unknown) {
-		return slices.DeleteFunc(slices.Clone(order), unknown)
 	}
 	return order
 }
@@ -282,9 +270,7 @@ func (r *reading) fetch(inc *includeNode) []string {
 		}
 	}
 	for _, k := range r.q.Keys {
-		if k != query.ScoreKey {
-			add(root(k))
-		}
+		add(root(k))
 	}
 	if inc != nil && r.q.IncludeAll {
 		for f := range inc.children {

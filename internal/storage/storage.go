@@ -39,9 +39,6 @@ type Find struct {
 	Limit int // query.NoLimit: all
 	// Keys lists the top-level fields wanted; nil: all. Adapters may return more.
 	Keys []string
-	// Score: the objects come with how well they match the search that
-	// query.TextOf finds in Where, in query.ScoreField; an Order may have it.
-	Score bool
 	// AnyOrder: without an Order, the objects may come in any order, which
 	// spares a database the sorting. Not with Skip, nor with a Limit.
 	AnyOrder bool
@@ -150,6 +147,45 @@ type Explainer interface {
 // AsExplainer returns the Explainer of a store or of one that it decorates,
 // or nil.
 func AsExplainer(s Store) Explainer { return as[Explainer](s) }
+
+// Stage is one stage of an aggregation in the language of MongoDB, over
+// documents in the stored form of Parse Server: _id, _created_at, _p_field.
+type Stage struct {
+	Name string // with its "$"
+	Arg  parse.Value
+}
+
+// Aggregate asks for the beginning of an aggregation.
+type Aggregate struct {
+	Class *schema.Class
+	// Where comes before all stages, as in Find.
+	Where query.Node
+	// Fields lists, by stored names, all that stages may see and documents may
+	// have, besides _id; nil: every field that is not internal.
+	Fields []string
+	Stages []Stage
+	Advice *query.Advice
+}
+
+// Aggregator is a Store that can run the beginning of aggregations itself. Ask
+// with AsAggregator.
+type Aggregator interface {
+	// Aggregate runs as many of the first stages as the database understands
+	// exactly as package aggregate does, none maybe, and gives the documents
+	// that they make to emit, in stored form and for emit to keep. It returns
+	// how many stages it ran. ErrNotPushed: it would gain nothing, or the
+	// database failed at it; whatever it has emitted is then void.
+	Aggregate(ctx context.Context, a *Aggregate, emit func(*parse.Map) error) (done int, err error)
+	// ExplainAggregate returns the plan of what Aggregate would run.
+	ExplainAggregate(ctx context.Context, a *Aggregate, v query.Verbosity) (plan *parse.Map, done int, err error)
+}
+
+// ErrNotPushed is returned by an Aggregator that leaves an aggregation to its caller.
+var ErrNotPushed = errors.New("aggregation is not for the database")
+
+// AsAggregator returns the Aggregator of a store or of one that it decorates,
+// or nil.
+func AsAggregator(s Store) Aggregator { return as[Aggregator](s) }
 
 // as looks for an optional interface in a store and in those it decorates.
 func as[T any](s Store) T {

@@ -68,13 +68,14 @@ type Config struct {
 	AllowHeaders                 []string        `opt:"allowHeaders" env:"PARSE_SERVER_ALLOW_HEADERS" help:"More request headers that browsers may send."`
 	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
 	RequestKeywordDenylist       json.RawMessage `opt:"requestKeywordDenylist" env:"PARSE_SERVER_REQUEST_KEYWORD_DENYLIST" help:"Keys and values, as regular expressions, that no written data may have."`
-	Installation                 json.RawMessage `opt:"installation" env:"PARSE_SERVER_INSTALLATION" help:"{\"duplicateDeviceTokenAction\":\"delete\",\"duplicateDeviceTokenMergePriority\":\"deviceToken\",…}: what happens when two installations have one device token."`
 	CacheAdapter                 json.RawMessage `opt:"cacheAdapter" env:"PARSE_SERVER_CACHE_ADAPTER" secret:"uri" help:"Redis that several servers of the application share: {\"module\":\"redis\",\"options\":{\"url\":\"redis://…\"}}, or the URL alone."`
 	CacheTTL                     int             `opt:"cacheTTL" env:"PARSE_SERVER_CACHE_TTL" help:"Milliseconds for which sessions and roles are believed without a look into the database; of no matter on SQLite."`
 	CacheMaxSize                 int             `opt:"cacheMaxSize" env:"PARSE_SERVER_CACHE_MAX_SIZE" help:"Sessions kept in memory."`
 	RateLimit                    json.RawMessage `opt:"rateLimit" env:"PARSE_SERVER_RATE_LIMIT" help:"Limits, one or a list: {\"requestPath\":\"/functions/*any\",\"requestTimeWindow\":ms,\"requestCount\":n}."`
 	IdempotencyOptions           json.RawMessage `opt:"idempotencyOptions" env:"PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_OPTIONS" help:"{\"paths\":[…],\"ttl\":s,\"replay\":false}: requests of an id are served once."`
 	RequestComplexity            json.RawMessage `opt:"requestComplexity" env:"PARSE_SERVER_REQUEST_COMPLEXITY" help:"{\"queryDepth\":10,…}: limits on the queries and batches of clients."`
+	AllowReadOnlyAggregate       bool            `opt:"allowAggregationForReadOnlyMasterKey" env:"PARSE_SERVER_ALLOW_AGGREGATION_FOR_READ_ONLY_MASTER_KEY" help:"The read-only master key may aggregate."`
+	Query                        json.RawMessage `opt:"query" env:"PARSE_SERVER_QUERY" help:"{\"aggregationRawValues\":false,\"aggregationRawFieldNames\":false}: aggregates that do not say otherwise leave values, or names, as they are stored."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
 
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
@@ -128,6 +129,7 @@ func Default() Config {
 		ProtectedFields:              json.RawMessage(`{"_User":{"*":["email"]}}`),
 		ProtectedFieldsOwnerExempt:   true,
 		RequestKeywordDenylist:       json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
+		AllowReadOnlyAggregate:       true,
 		PasswordCost:                 10,
 		CacheTTL:                     5000,
 		CacheMaxSize:                 50_000,
@@ -219,9 +221,6 @@ func (c *Config) Validate() error {
 		p.addf("%s", err)
 	}
 	c.checkCache(&p)
-	if _, err := c.Installations(); err != nil {
-		p.addf("%s", err)
-	}
 	if _, err := c.RateLimits(); err != nil {
 		p.addf("%s", err)
 	}
@@ -229,6 +228,9 @@ func (c *Config) Validate() error {
 		p.addf("%s", err)
 	}
 	if _, err := c.DatabaseUse(); err != nil {
+		p.addf("%s", err)
+	}
+	if _, err := c.RawAggregates(); err != nil {
 		p.addf("%s", err)
 	}
 	for _, h := range c.AllowHeaders {

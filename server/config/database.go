@@ -90,9 +90,9 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 	return out, nil
 }
 
-// setDatabaseOption sets one of databaseOptions by the text of a variable.
-func (c *Config) setDatabaseOption(name, text string) error {
-	m, err := object(c.DatabaseOptions)
+// setPart sets one part of an option that is an object by the text of a variable.
+func setPart(into *json.RawMessage, name, text string) error {
+	m, err := object(*into)
 	if err != nil {
 		return nil //nolint:nilerr // Validate tells
 	}
@@ -104,6 +104,36 @@ func (c *Config) setDatabaseOption(name, text string) error {
 		return fmt.Errorf("invalid value %s", text)
 	}
 	m[name] = v
-	c.DatabaseOptions, err = json.Marshal(m)
+	*into, err = json.Marshal(m)
 	return err
+}
+
+// RawAggregates is the option query: what holds for aggregates that do not
+// say whether they want names and values as they are stored.
+type RawAggregates struct{ Names, Values bool }
+
+// queryVariables are the environment variables of the parts of the option query.
+var queryVariables = map[string]string{
+	"PARSE_SERVER_QUERY_AGGREGATION_RAW_FIELD_NAMES": "aggregationRawFieldNames",
+	"PARSE_SERVER_QUERY_AGGREGATION_RAW_VALUES":      "aggregationRawValues",
+}
+
+// RawAggregates reads the option query.
+func (c *Config) RawAggregates() (RawAggregates, error) {
+	var out RawAggregates
+	m, err := object(c.Query)
+	if err != nil {
+		return out, fmt.Errorf("The option query must be an object.")
+	}
+	for _, name := range sorted(m) {
+		into := map[string]*bool{"aggregationRawFieldNames": &out.Names, "aggregationRawValues": &out.Values}[name]
+		if into == nil {
+			return out, fmt.Errorf("unknown option query.%s", name)
+		}
+		var ok bool
+		if *into, ok = m[name].(bool); !ok && m[name] != nil {
+			return out, fmt.Errorf("The option query.%s must be a boolean.", name)
+		}
+	}
+	return out, nil
 }

@@ -46,14 +46,14 @@ func optionByName(name string) (option, bool) {
 // known lists the options of Parse Server that this version accepts without
 // serving them, so that an existing configuration starts; each one set is told
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
-var known = strings.Fields(`allowAggregationForReadOnlyMasterKey analyticsAdapter
+var known = strings.Fields(`analyticsAdapter
 	cluster convertEmailToLowercase convertUsernameToLowercase customPages
 	directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
 	emailVerifyTokenValidityDuration enableCollationCaseComparison enableExpressErrorHandler
 	enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
-	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema
+	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema installation
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground pages
-	playgroundPath preserveFileName protectedFieldsTriggerExempt push query
+	playgroundPath preserveFileName protectedFieldsTriggerExempt push
 	requestContextMiddleware scheduledPush security sendUserEmailVerification serverCloseComplete
 	verifyServerUrl webhookKey`)
 
@@ -85,10 +85,12 @@ func Load(args []string, environ []string) (Config, error) {
 			}
 		}
 	}
-	for name, opt := range databaseVariables {
-		if v := env[name]; v != "" {
-			if err := c.setDatabaseOption(opt, v); err != nil {
-				p.addf("environment variable %s: %s", name, err)
+	for into, variables := range map[*json.RawMessage]map[string]string{&c.DatabaseOptions: databaseVariables, &c.Query: queryVariables} {
+		for name, opt := range variables {
+			if v := env[name]; v != "" {
+				if err := setPart(into, opt, v); err != nil {
+					p.addf("environment variable %s: %s", name, err)
+				}
 			}
 		}
 	}

@@ -5,25 +5,28 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
-	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
-// aggregation is GET /aggregate/:className (reference 01 §10).
+// aggregation is GET /aggregate/:className (reference 01 §10). It is for the
+// master keys and, where the class says so, for others.
 func aggregation(ctx context.Context, c *call) (reply, error) {
-	if err := c.masterOnly(true); err != nil {
+	class := c.params[0]
+	if err := c.mayAggregate(class); err != nil {
 		return reply{}, err
 	}
 	params, err := c.queryParams()
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := c.aggregation(params)
+	a, err := c.aggregation(class, params)
 	if err != nil {
 		return reply{}, err
 	}
-	results, err := c.objs.Aggregate(ctx, c.principal, c.params[0], a)
+	results, err := c.objs.Aggregate(ctx, c.principal, class, a)
 	if err != nil {
 		return reply{}, err
 	}
@@ -33,37 +36,59 @@ func aggregation(ctx context.Context, c *call) (reply, error) {
 	return reply{json: out}, nil
 }
 
-// aggregation reads the parameters of an aggregate or distinct.
-func (c *call) aggregation(params *parse.Map) (*objects.Aggregation, error) {
-	if v, ok := params.Get("explain"); ok && parse.Truthy(v) {
-		return nil, parse.Errorf(parse.InvalidQuery, "explain is not supported in this version")
-	}
-	a := &objects.Aggregation{Pipeline: c.inOrder(params)}
-	where, _ := params.Get("where")
-	if s, ok := where.(string); ok && s != "" {
-		v, err := parse.Decode([]byte(s), parse.DefaultLimits)
-		if err != nil {
-			return nil, &parse.Error{Code: parse.InvalidJSON, Message: "where parameter is not valid JSON", Err: err}
+// mayAggregate answers as Parse Server does unless the class has a permission
+// to aggregate: what it then says is for the gate to enforce.
+func (c *call) mayAggregate(class string) error {
+	switch c.principal.Kind {
+	case access.ReadOnlyMaster:
+		if c.h.o.NoReadOnlyAggregate {
+			return parse.Denyf(parse.OperationForbidden, "Cannot run an aggregation pipeline when using the readOnlyMasterKey")
 		}
-		where = v
-	} else if ok {
-		where = nil
+	case access.Client:
+		if d := c.objs.Registry().Current().Class(class); d != nil && d.CLP != nil && d.CLP.Ops[schema.Aggregate] != nil {
+			return nil
+		}
+	case access.Master, access.Maintenance:
 	}
-	var err error
-	if a.Where, err = query.ParseWhere(where, c.h.o.Limits, c.scope()); err != nil {
+	return c.masterOnly(true)
+}
+
+// queryOptions are the parameters that aggregates share with finds.
+var queryOptions = [...]string{"where", "hint", "explain", "comment", "readPreference"}
+
+// aggregation reads the parameters of an aggregate or distinct.
+func (c *call) aggregation(class string, params *parse.Map) (*objects.Aggregation, error) {
+	a := &objects.Aggregation{Pipeline: c.inOrder(params)}
+	shared := &parse.Map{}
+	for _, key := range queryOptions {
+		if v, ok := params.Get(key); ok {
+			shared.Set(key, v)
+		}
+	}
+	q, err := c.parseQuery(class, shared)
+	if err != nil {
 		return nil, err
 	}
+	a.Where, a.Advice, a.Explain = q.Where, q.Advice, q.Explain
 	if v, ok := params.Get("distinct"); ok && parse.Truthy(v) {
 		if a.Distinct, ok = v.(string); !ok {
 			return nil, parse.Errorf(parse.InvalidQuery, "distinct must be the name of a field")
 		}
 		return a, nil
 	}
-	flag := func(key string) bool {
-		v, _ := params.Get(key)
+	flag := func(key string, def bool) bool {
+		v, ok := params.Get(key)
+		if !ok {
+			return def
+		}
 		return v != "false" && parse.Truthy(v)
 	}
-	a.RawNames, a.RawValues = flag("rawFieldNames"), flag("rawValues")
+	a.RawNames, a.RawValues = flag("rawFieldNames", c.h.o.RawAggregateNames), flag("rawValues", c.h.o.RawAggregateValues)
+	if x := c.h.o.Complexity; x != nil && !c.principal.Bypass() {
+		if err := x.Where.Check(a.Pipeline); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 

@@ -80,6 +80,11 @@ type Options struct {
 	Limits query.Limits
 	// PublicExplain lets clients ask for the plans of their queries.
 	PublicExplain bool
+	// NoReadOnlyAggregate refuses aggregates of the read-only master key.
+	NoReadOnlyAggregate bool
+	// RawAggregateNames and RawAggregateValues hold for aggregates that say
+	// nothing of rawFieldNames and rawValues.
+	RawAggregateNames, RawAggregateValues bool
 	// Complexity narrows what clients may ask; nil: nothing is narrowed.
 	Complexity *Complexity
 	// Rates limit how often requests may come.

@@ -106,7 +106,6 @@ func (d *DB) Explain(ctx context.Context, f *storage.Find, v query.Verbosity) (*
 	if p.limit > 0 {
 		add("limit", p.limit)
 	}
-	opts := options.RunCmd()
 	if a := f.Advice; a != nil {
 		if h := hintOf(f.Class, a); h != nil {
 			add("hint", h)
@@ -114,14 +113,20 @@ func (d *DB) Explain(ctx context.Context, f *storage.Find, v query.Verbosity) (*
 		if a.Comment != "" {
 			add("comment", a.Comment)
 		}
-		if a.Read != 0 {
-			opts.SetReadPreference(readPreference(a.Read))
-		}
 	}
-	explain := bson.D{{Key: "explain", Value: find}, {Key: "verbosity", Value: string(v)}}
-	raw, err := d.db.RunCommand(ctx, explain, opts).Raw()
+	m, err := d.explainCommand(ctx, find, f.Advice, v)
+	return m, d.failure(ctx, "explain", f.Class.Name, err)
+}
+
+// explainCommand asks for the plan of a command.
+func (d *DB) explainCommand(ctx context.Context, command bson.D, a *query.Advice, v query.Verbosity) (*parse.Map, error) {
+	opts := options.RunCmd()
+	if a != nil && a.Read != 0 {
+		opts.SetReadPreference(readPreference(a.Read))
+	}
+	raw, err := d.db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: string(v)}}, opts).Raw()
 	if err != nil {
-		return nil, d.failure(ctx, "explain", f.Class.Name, err)
+		return nil, err
 	}
 	text, err := bson.MarshalExtJSON(raw, false, false)
 	if err != nil {

@@ -207,6 +207,10 @@ func classFromDocument(m *parse.Map) (*schema.Class, error) {
 		}
 	}
 	if clp := child(meta, metaCLP); clp != nil {
+		if aggregate := child(pargo, schema.AggregateKey); aggregate != nil {
+			clp = clp.Clone()
+			clp.Set(schema.AggregateKey, aggregate)
+		}
 		p, err := schema.CLPFromMap(clp, nil)
 		if err != nil {
 			return nil, err
@@ -335,13 +339,19 @@ func classDocument(c *schema.Class) ([]byte, error) {
 		}
 	}
 	meta := &parse.Map{}
+	var aggregate *parse.Map
 	if c.CLP != nil {
-		meta.Set(metaCLP, c.CLP.Map())
+		var clp *parse.Map
+		clp, aggregate = splitCLP(c.CLP)
+		meta.Set(metaCLP, clp)
 	}
 	if opts.Len() > 0 {
 		meta.Set(metaOptions, opts)
 	}
 	pargo := classMeta(c)
+	if aggregate != nil {
+		pargo.Set(schema.AggregateKey, aggregate)
+	}
 	if ours.Len() > 0 {
 		pargo.Set("fields", ours)
 	}
@@ -352,6 +362,16 @@ func classDocument(c *schema.Class) ([]byte, error) {
 		m.Set(keyMetadata, meta)
 	}
 	return document(m)
+}
+
+// splitCLP is the stored form of permissions: what Parse Server reads, and
+// the permission to aggregate, which it would refuse; nil if nobody has it.
+func splitCLP(p *schema.CLP) (clp, aggregate *parse.Map) {
+	clp = p.Map()
+	if aggregate = child(clp, schema.AggregateKey); aggregate != nil {
+		clp.Delete(schema.AggregateKey)
+	}
+	return clp, aggregate
 }
 
 // sortedFields are the fields of which _SCHEMA keeps something.

@@ -36,9 +36,16 @@ func (d *DB) applyStep(ctx context.Context, s *schema.Step) error {
 		return d.dropField(ctx, s.Class, s.Field)
 	case schema.SetCLP:
 		if s.CLP == nil {
-			return d.setMeta(ctx, s.Class, nil, []string{metaCLP})
+			return d.setMeta(ctx, s.Class, nil, []string{metaCLP, metaPargo + "." + schema.AggregateKey})
 		}
-		return d.setMeta(ctx, s.Class, parse.NewMap(parse.MapField{Key: metaCLP, Value: s.CLP.Map()}), nil)
+		clp, aggregate := splitCLP(s.CLP)
+		set, unset := parse.NewMap(parse.MapField{Key: metaCLP, Value: clp}), []string(nil)
+		if aggregate == nil {
+			unset = []string{metaPargo + "." + schema.AggregateKey}
+		} else {
+			set.Set(metaPargo+"."+schema.AggregateKey, aggregate)
+		}
+		return d.setMeta(ctx, s.Class, set, unset)
 	case schema.AddIndex:
 		return d.addIndex(ctx, s.Class, s.Index)
 	case schema.DropIndex:
