@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -21,15 +22,16 @@ func Err(code parse.Code, format string, args ...any) error {
 	return parse.Errorf(code, format, args...)
 }
 
-// PanicError is the cause (parse.Error.Err) of a hook or function that
-// panicked. Its text is for the log alone.
+// PanicError is the cause (parse.Error.Err) of a hook or function that panicked.
 type PanicError struct {
 	Value any
 	Stack []byte
+	// RequestID is what the client was told and the log has.
+	RequestID string
 }
 
-// Error returns what was thrown and the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
+// Error returns what was thrown. It is for the log alone.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap returns the error that was thrown, if it was one.
 func (e *PanicError) Unwrap() error {
@@ -46,32 +48,111 @@ func scriptError(err error) error {
 	return &parse.Error{Code: parse.ScriptFailed, Message: err.Error(), Err: err}
 }
 
-func recovered(v any, text string) error {
-	return &parse.Error{Code: parse.ScriptFailed, Message: text, Err: &PanicError{Value: v, Stack: debug.Stack()}}
+// request is implemented by the requests of all hooks.
+type request interface {
+	base() *Request
+	input() Input
 }
 
-func runOne[R any](ctx context.Context, f hook[R], r *R) (err error) {
+// invoke runs one hook, function or job: validators, time limit, panics,
+// counters.
+func invoke(ctx context.Context, a *App, t Trigger, name string, s *settings, stat *Stat, r request, call func(context.Context) error) (err error) {
+	b := r.base()
+	b.Trigger, b.app, b.name = t, a, name
+	for _, v := range s.validators {
+		in := r.input()
+		in.Request = b
+		skip, err := v.run(ctx, t, in)
+		if err != nil {
+			return err
+		}
+		if skip {
+			return errSkip
+		}
+	}
+	limit := s.timeout
+	if limit == timeoutOfApp {
+		limit = time.Duration(a.timeout.Load())
+	}
+	start := time.Now()
+	limited := ctx //nolint:contextcheck // timeLimit is made of ctx
+	var timed *timeLimit
+	if limit > 0 {
+		timed = &timeLimit{Context: ctx, at: start.Add(limit)}
+		limited = timed
+	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = recovered(v, unknownHookError)
+			err = a.panicked(ctx, t, name, v)
 		}
+		if timed != nil && timed.end() && err != nil {
+			err = &parse.Error{Code: parse.Timeout, Message: fmt.Sprintf("%s %s took longer than %s.", t, name, limit), Err: err}
+		}
+		stat.observe(a, time.Since(start), err)
 	}()
-	return scriptError(f(ctx, r))
+	return scriptError(call(limited))
 }
 
-func runBefore[R any](ctx context.Context, hooks []hook[R], r *R) error {
-	for _, f := range hooks {
-		if err := runOne(ctx, f, r); err != nil {
+// errSkip says that a validator passes over a hook.
+var errSkip = errors.New("the hook is skipped")
+
+// panicked logs a panic and returns what the client reads about it.
+func (a *App) panicked(ctx context.Context, t Trigger, name string, v any) error {
+	id := OriginOf(ctx).RequestID
+	if id == "" {
+		id = parse.NewObjectID(10)
+	}
+	stack := debug.Stack()
+	a.Logger().ErrorContext(ctx, "cloud code panicked", "trigger", t, "name", name, "request_id", id, "panic", v, "stack", string(stack))
+	text := unknownHookError
+	if t == TriggerFunction || t == TriggerJob {
+		text = unknownFunctionError
+	}
+	return &parse.Error{
+		Code: parse.ScriptFailed, Message: text + " Request id: " + id,
+		Err: &PanicError{Value: v, Stack: stack, RequestID: id},
+	}
+}
+
+// chain runs the hooks of a before-trigger until one fails.
+func chain[R any](ctx context.Context, a *App, t Trigger, class string, hooks []*hook[R], r *R) error {
+	for i, h := range hooks {
+		q, _ := any(r).(request)
+		call := func(ctx context.Context) error { return h.plain(ctx, r) }
+		passed := h.plain == nil // the rest is the hook's affair
+		if passed {
+			call = func(limited context.Context) error {
+				return h.around(limited, r, func(inner context.Context) error {
+					// The time limit of a hook is its own: only values of its context go on.
+					return chain(joined{inner, ctx}, a, t, class, hooks[i+1:], r) //nolint:contextcheck // it is made of both
+				})
+			}
+		}
+		err := invoke(ctx, a, t, class, &h.settings, h.stat, q, call)
+		if errors.Is(err, errSkip) {
+			continue
+		}
+		if err != nil || passed {
 			return err
 		}
 	}
 	return nil
 }
 
-func runAfter[R any](ctx context.Context, hooks []hook[R], r *R) error {
+// joined has the values of one context and the end of another.
+type joined struct {
+	values context.Context
+	context.Context
+}
+
+// Value implements context.Context.
+func (j joined) Value(key any) any { return j.values.Value(key) }
+
+// each runs all hooks of an after-trigger and joins their errors.
+func each[R any](ctx context.Context, a *App, t Trigger, class string, hooks []*hook[R], r *R) error {
 	var first error
-	for _, f := range hooks {
-		switch err := runOne(ctx, f, r); {
+	for i := range hooks {
+		switch err := chain(ctx, a, t, class, hooks[i:i+1], r); {
 		case err == nil:
 		case first == nil:
 			first = err
@@ -87,7 +168,7 @@ func (a *App) RunBeforeSave(ctx context.Context, r *SaveRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runBefore(ctx, a.beforeSave.get(r.Class), r)
+	return chain(ctx, a, TriggerBeforeSave, r.Class, a.beforeSave.get(r.Class), r)
 }
 
 // RunAfterSave runs all hooks of r.Class.
@@ -95,7 +176,7 @@ func (a *App) RunAfterSave(ctx context.Context, r *SaveRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runAfter(ctx, a.afterSave.get(r.Class), r)
+	return each(ctx, a, TriggerAfterSave, r.Class, a.afterSave.get(r.Class), r)
 }
 
 // RunBeforeDelete runs the hooks of r.Class until one fails.
@@ -103,7 +184,7 @@ func (a *App) RunBeforeDelete(ctx context.Context, r *DeleteRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runBefore(ctx, a.beforeDelete.get(r.Class), r)
+	return chain(ctx, a, TriggerBeforeDelete, r.Class, a.beforeDelete.get(r.Class), r)
 }
 
 // RunAfterDelete runs all hooks of r.Class.
@@ -111,7 +192,7 @@ func (a *App) RunAfterDelete(ctx context.Context, r *DeleteRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runAfter(ctx, a.afterDelete.get(r.Class), r)
+	return each(ctx, a, TriggerAfterDelete, r.Class, a.afterDelete.get(r.Class), r)
 }
 
 // RunBeforeFind runs the hooks of r.Class until one fails; afterwards r.Query
@@ -120,9 +201,10 @@ func (a *App) RunBeforeFind(ctx context.Context, r *FindRequest) error {
 	if a == nil {
 		return nil
 	}
-	for _, f := range a.beforeFind.get(r.Class) {
+	hooks := a.beforeFind.get(r.Class)
+	for i := range hooks {
 		asked := r.Query
-		if err := runOne(ctx, f, r); err != nil {
+		if err := chain(ctx, a, TriggerBeforeFind, r.Class, hooks[i:i+1], r); err != nil {
 			return err
 		}
 		if r.Query == nil {
@@ -138,7 +220,7 @@ func (a *App) RunAfterFind(ctx context.Context, r *FoundRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runBefore(ctx, a.afterFind.get(r.Class), r)
+	return chain(ctx, a, TriggerAfterFind, r.Class, a.afterFind.get(r.Class), r)
 }
 
 // RunBeforeLogin runs the hooks until one fails.
@@ -146,7 +228,7 @@ func (a *App) RunBeforeLogin(ctx context.Context, r *LoginRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runBefore(ctx, a.beforeLogin.get(""), r)
+	return chain(ctx, a, TriggerBeforeLogin, userClass, a.beforeLogin.get(userClass), r)
 }
 
 // RunAfterLogin runs all hooks.
@@ -154,7 +236,7 @@ func (a *App) RunAfterLogin(ctx context.Context, r *LoginRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runAfter(ctx, a.afterLogin.get(""), r)
+	return each(ctx, a, TriggerAfterLogin, userClass, a.afterLogin.get(userClass), r)
 }
 
 // RunAfterLogout runs all hooks.
@@ -162,24 +244,61 @@ func (a *App) RunAfterLogout(ctx context.Context, r *LogoutRequest) error {
 	if a == nil {
 		return nil
 	}
-	return runAfter(ctx, a.afterLogout.get(""), r)
+	return each(ctx, a, TriggerAfterLogout, sessionClass, a.afterLogout.get(sessionClass), r)
 }
 
-// RunFunction calls the function r.Name; a missing one gives 141 as the
-// protocol has it.
-func (a *App) RunFunction(ctx context.Context, r *FunctionRequest) (result parse.Value, err error) {
-	f := a.function(r.Name)
-	if f == nil {
-		return nil, Err(parse.ScriptFailed, "Invalid function: %q", r.Name)
+// RunBeforePasswordReset runs the hooks until one fails.
+func (a *App) RunBeforePasswordReset(ctx context.Context, r *PasswordResetRequest) error {
+	if a == nil {
+		return nil
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			result, err = nil, recovered(v, unknownFunctionError)
-		}
-	}()
-	result, err = f(ctx, r)
-	if err != nil {
-		return nil, scriptError(err)
+	return chain(ctx, a, TriggerBeforePasswordReset, userClass, a.passwordReset.get(userClass), r)
+}
+
+// RunBeforeSaveConfig runs the hooks until one fails.
+func (a *App) RunBeforeSaveConfig(ctx context.Context, r *ConfigRequest) error {
+	if a == nil {
+		return nil
 	}
-	return result, nil
+	return chain(ctx, a, TriggerBeforeSave, ConfigClass, a.beforeConfig.get(ConfigClass), r)
+}
+
+// RunAfterSaveConfig runs all hooks.
+func (a *App) RunAfterSaveConfig(ctx context.Context, r *ConfigRequest) error {
+	if a == nil {
+		return nil
+	}
+	return each(ctx, a, TriggerAfterSave, ConfigClass, a.afterConfig.get(ConfigClass), r)
+}
+
+// RunBeforeConnect runs the hooks until one fails.
+func (a *App) RunBeforeConnect(ctx context.Context, r *ConnectRequest) error {
+	if a == nil {
+		return nil
+	}
+	return chain(ctx, a, TriggerBeforeConnect, ConnectClass, a.connect.get(ConnectClass), r)
+}
+
+// RunBeforeSubscribe runs the hooks of r.Class until one fails.
+func (a *App) RunBeforeSubscribe(ctx context.Context, r *SubscribeRequest) error {
+	if a == nil {
+		return nil
+	}
+	return chain(ctx, a, TriggerBeforeSubscribe, r.Class, a.subscribe.get(r.Class), r)
+}
+
+// RunAfterEvent runs the hooks of r.Class until one fails.
+func (a *App) RunAfterEvent(ctx context.Context, r *EventRequest) error {
+	if a == nil {
+		return nil
+	}
+	return chain(ctx, a, TriggerAfterEvent, r.Class, a.event.get(r.Class), r)
+}
+
+// TellLiveQueryEvent tells all monitors. Only a panic can go wrong, and that is logged.
+func (a *App) TellLiveQueryEvent(ctx context.Context, r *LiveQueryEvent) {
+	if a == nil {
+		return
+	}
+	_ = each(ctx, a, "onLiveQueryEvent", ConnectClass, a.monitors.get(""), r)
 }

@@ -132,8 +132,10 @@ func TestFindParameters(t *testing.T) {
 		get("excluded system keys", q("excludeKeys", "objectId,createdAt,updatedAt,ACL"), all),
 		get("excluded relation", q("excludeKeys", "fans"), all),
 		scenario.Step{Name: "excluded alone", Path: "/classes/Book", Query: map[string]string{"excludeKeys": "title,meta,list,author,reader", "where": `{"n":1}`}, JSON: one},
-		scenario.Step{Name: "excluded below a pointer", Path: "/classes/Book", Query: map[string]string{"excludeKeys": "author.age,author.boss,meta.x,list,reader,title,meta", "where": `{"n":1}`},
-			JSON: `{"results":[{"n":1,"author":{"__type":"Object","className":"Author","name":"Ada",` + system + `},` + system + `,` + fans + `}]}`},
+		scenario.Step{
+			Name: "excluded below a pointer", Path: "/classes/Book", Query: map[string]string{"excludeKeys": "author.age,author.boss,meta.x,list,reader,title,meta", "where": `{"n":1}`},
+			JSON: `{"results":[{"n":1,"author":{"__type":"Object","className":"Author","name":"Ada",` + system + `},` + system + `,` + fans + `}]}`,
+		},
 	)}})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/query"
@@ -52,10 +53,12 @@ func newComplexity(cfg config.Config) (*rest.Complexity, int, error) {
 const rateBytes = 16 << 20
 
 // newRates makes the option rateLimit ready for use. Limits that servers share
-// hold for each by itself while their counters cannot be reached.
-func newRates(cfg config.Config, sh *shared) ([]rest.RateLimit, error) {
+// hold for each by itself while their counters cannot be reached. Those of
+// hooks hold for each server by itself.
+func newRates(cfg config.Config, app *cloudcode.App, sh *shared) ([]rest.RateLimit, error) {
 	limits, err := cfg.RateLimits()
-	if err != nil || len(limits) == 0 {
+	hooks := hookRates(app)
+	if err != nil || len(limits)+len(hooks) == 0 {
 		return nil, err
 	}
 	local := cache.NewMemory(rateBytes, nil)
@@ -81,7 +84,10 @@ func newRates(cfg config.Config, sh *shared) ([]rest.RateLimit, error) {
 			ID: id, Counters: counters,
 		})
 	}
-	return rates, nil
+	for i := range hooks {
+		hooks[i].ID, hooks[i].Counters = "hook-"+strconv.Itoa(i), local
+	}
+	return append(rates, hooks...), nil
 }
 
 // rateID names a limit by what it says: servers whose lists of limits differ

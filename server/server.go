@@ -281,7 +281,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	if o.Idempotency, err = newIdempotency(cfg); err != nil {
 		return err
 	}
-	if o.Rates, err = newRates(cfg, s.shared); err != nil {
+	if o.Rates, err = newRates(cfg, app, s.shared); err != nil {
 		return err
 	}
 	if o.MaxBody, err = cfg.MaxBody(); err != nil {

@@ -56,6 +56,9 @@ func buildApp(cfg config.Config, file *schema.Document, more []func(*cloudcode.A
 	for _, register := range more {
 		register(app)
 	}
+	if err := app.Err(); err != nil {
+		return nil, fmt.Errorf("cloud code: %w", err)
+	}
 	return app, nil
 }
 

@@ -47,7 +47,7 @@ func (w *world) all(class string) []*parse.Object {
 }
 
 func (c *client) call(ctx context.Context, name string, params *parse.Map) (*parse.Map, error) {
-	v, err := c.w.app.RunFunction(ctx, &cloudcode.FunctionRequest{Caller: c.caller, Name: name, Params: params, Client: c})
+	v, err := c.w.app.RunFunction(ctx, &cloudcode.FunctionRequest{Request: cloudcode.Request{Caller: c.caller, Client: c}, Name: name, Params: params})
 	m, _ := v.(*parse.Map)
 	return m, err
 }
@@ -95,7 +95,7 @@ func (c *client) Count(ctx context.Context, class string, q query.Query) (int64,
 }
 
 func (c *client) save(ctx context.Context, class string, before *parse.Object, fields *parse.Map) (*parse.Object, error) {
-	r := &cloudcode.SaveRequest{Caller: c.caller, Class: class, Original: before, Client: c, Object: &parse.Object{ClassName: class}}
+	r := &cloudcode.SaveRequest{Request: cloudcode.Request{Caller: c.caller, Client: c}, Class: class, Original: before, Object: &parse.Object{ClassName: class}}
 	if before != nil {
 		r.Object = before.Clone()
 	} else if !c.caller.Master && class != "_User" {
@@ -160,7 +160,7 @@ func (c *client) Delete(ctx context.Context, class, id string) error {
 	if err != nil {
 		return err
 	}
-	r := &cloudcode.DeleteRequest{Caller: c.caller, Class: class, Object: o, Client: c}
+	r := &cloudcode.DeleteRequest{Request: cloudcode.Request{Caller: c.caller, Client: c}, Class: class, Object: o}
 	if err := c.w.app.RunBeforeDelete(ctx, r); err != nil {
 		return err
 	}

@@ -170,8 +170,8 @@ func TestAccessLog(t *testing.T) {
 	session := &parse.Object{ClassName: "_Session"}
 	session.Set("user", user("alice").Self())
 	if err := errors.Join(
-		w.app.RunAfterLogin(ctx, &cloudcode.LoginRequest{User: user("alice"), Client: alice}),
-		w.app.RunAfterLogout(ctx, &cloudcode.LogoutRequest{Session: session, Client: alice}),
+		w.app.RunAfterLogin(ctx, &cloudcode.LoginRequest{Request: cloudcode.Request{Client: alice}, User: user("alice")}),
+		w.app.RunAfterLogout(ctx, &cloudcode.LogoutRequest{Request: cloudcode.Request{Client: alice}, Session: session}),
 	); err != nil {
 		t.Error(err)
 	}

@@ -181,7 +181,7 @@ func (w *world) signUp(name string) member {
 
 func (w *world) signUpAs(p *access.Principal, b string) member {
 	w.t.Helper()
-	res, err := w.SignUp(w.t.Context(), p, body(w.t, b), nil)
+	res, err := w.SignUp(w.t.Context(), p, body(w.t, b))
 	if err != nil {
 		w.t.Fatal(err)
 	}

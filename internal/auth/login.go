@@ -31,7 +31,8 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 		return nil, err
 	}
 	app := s.objs.App()
-	if err := app.RunBeforeLogin(ctx, s.loginRequest(p, user)); err != nil {
+	r := s.loginRequest(ctx, p, user)
+	if err := app.RunBeforeLogin(ctx, r); err != nil {
 		return nil, err
 	}
 	if pr != nil {
@@ -49,14 +50,17 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 	if pr != nil {
 		in.shown.Set("authDataResponse", pr.reply)
 	}
-	if err := app.RunAfterLogin(ctx, s.loginRequest(in.as, user)); err != nil {
+	after := s.loginRequest(ctx, in.as, user)
+	after.Context = r.Context
+	after.User.Set("sessionToken", in.token)
+	if err := app.RunAfterLogin(ctx, after); err != nil {
 		return nil, err
 	}
 	return in.shown, nil
 }
 
-func (s *Service) loginRequest(p *access.Principal, user *parse.Object) *cloudcode.LoginRequest {
-	return &cloudcode.LoginRequest{Caller: s.objs.Caller(p), User: public(user), Client: s.objs.Client(p)}
+func (s *Service) loginRequest(ctx context.Context, p *access.Principal, user *parse.Object) *cloudcode.LoginRequest {
+	return &cloudcode.LoginRequest{Request: s.objs.Request(ctx, p), User: public(user)}
 }
 
 // entered is a login: the user as he sees himself, his principal, his session.

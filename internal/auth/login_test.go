@@ -117,6 +117,9 @@ func TestLoginHooks(t *testing.T) {
 		return nil
 	})
 	w.app.AfterLogin(func(_ context.Context, r *cloudcode.LoginRequest) error {
+		if !strings.HasPrefix(r.User.String("sessionToken"), "r:") {
+			t.Error("a hook after the login does not see the token")
+		}
 		ran = append(ran, "after:"+r.User.String("username")+":"+r.Caller.User.String("username"))
 		return nil
 	})
@@ -129,9 +132,8 @@ func TestLoginHooks(t *testing.T) {
 	m := w.login("alice")
 	_, err := w.Login(t.Context(), nobody, body(t, `{"username":"barred","password":"pass-barred"}`))
 	wantError(t, err, parse.OperationForbidden, "barred")
-	if err := w.Logout(t.Context(), w.as(m)); err != nil {
-		t.Error(err)
-	}
+	// The error reaches the client, though the session is gone.
+	wantError(t, w.Logout(t.Context(), w.as(m)), parse.ScriptFailed, "too late")
 	w.dead(m, invalidToken)
 	diff(t, []string{"before:alice:", "after:alice:alice", "before:barred:", "logout:alice"}, ran)
 	diff(t, 2, len(w.sessions(master))) // of the two sign-ups

@@ -105,12 +105,8 @@ func (s *Service) Logout(ctx context.Context, p *access.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := s.objs.App().RunAfterLogout(ctx, &cloudcode.LogoutRequest{
-		Caller: s.objs.Caller(p), Session: session, Client: s.objs.Client(p),
-	}); err != nil {
-		s.o.Log.ErrorContext(ctx, "afterLogout failed", "error", err)
-	}
-	return nil
+	// Its error reaches the client, although the session has ended.
+	return s.objs.App().RunAfterLogout(ctx, &cloudcode.LogoutRequest{Request: s.objs.Request(ctx, p), Session: session})
 }
 
 // CurrentSession returns the session of a token (reference 03 §6.2).

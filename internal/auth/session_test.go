@@ -248,7 +248,7 @@ func TestCurrentSession(t *testing.T) {
 func TestLogout(t *testing.T) {
 	w := newWorld(t, nil)
 	var hooked int
-	w.app.AfterDelete(session, func(context.Context, *cloudcode.DeleteRequest) error {
+	w.app.AfterLogout(func(context.Context, *cloudcode.LogoutRequest) error {
 		hooked++
 		return nil
 	})
@@ -268,23 +268,4 @@ func TestLogout(t *testing.T) {
 	if err := w.Logout(t.Context(), nobody); err != nil {
 		t.Error(err)
 	}
-}
-
-// Hooks on _Session see the sessions that the server starts.
-func TestSessionHooks(t *testing.T) {
-	w := newWorld(t, nil)
-	var started []string
-	w.app.BeforeSave(session, func(_ context.Context, r *cloudcode.SaveRequest) error {
-		if len(started) == 2 {
-			return cloudcode.Err(parse.OperationForbidden, "enough")
-		}
-		v, _ := r.Object.Get("createdWith")
-		started = append(started, v.(*parse.Map).String("action"))
-		return nil
-	})
-	w.signUp("alice")
-	w.login("alice")
-	diff(t, []string{"signup", "login"}, started)
-	_, err := w.Login(t.Context(), nobody, body(t, `{"username":"alice","password":"pass-alice"}`))
-	wantError(t, err, parse.OperationForbidden, "enough")
 }

@@ -26,7 +26,7 @@ type Result struct {
 
 // SignUp makes a user and a session for him (reference 03 §2, §7). Errors:
 // 200, 201, 202, 203, 119, 125, 162, 208, 252 and what an object create gives.
-func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *parse.Map) (*Result, error) {
+func (s *Service) SignUp(ctx context.Context, p *access.Principal, body *parse.Map) (*Result, error) {
 	if parse.IsRoleSubject(body.String(parse.KeyObjectID)) {
 		return nil, errRoleID()
 	}
@@ -67,7 +67,7 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body, cctx *p
 	if body.Has("emailVerified") && !p.Bypass() {
 		return nil, errVerified()
 	}
-	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Context: cctx, Memo: memo(pr)})
+	saved, err := s.objs.Create(ctx, p, &objects.Write{Class: userClass, Body: body, Memo: memo(pr)})
 	if pr != nil && parse.CodeOf(err) == parse.AccountAlreadyLinked {
 		// Another request with the same id was faster: this one is a login.
 		return s.lost(ctx, p, c, pr)
@@ -164,7 +164,7 @@ func (s *Service) lost(ctx context.Context, p *access.Principal, c *claims, pr *
 
 // loginLinked logs in a user by authData; pr is nil unless they are judged already.
 func (s *Service) loginLinked(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, pr *proof) (*Result, error) {
-	if err := s.objs.App().RunBeforeLogin(ctx, s.loginRequest(p, user)); err != nil {
+	if err := s.objs.App().RunBeforeLogin(ctx, s.loginRequest(ctx, p, user)); err != nil {
 		return nil, err
 	}
 	if err := s.wantAdditional(user, c.names); err != nil {

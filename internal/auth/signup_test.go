@@ -68,7 +68,7 @@ func testSignUpErrors(t *testing.T, w *world) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := w.SignUp(t.Context(), tt.p, body(t, tt.body), nil)
+			_, err := w.SignUp(t.Context(), tt.p, body(t, tt.body))
 			wantError(t, err, tt.code, tt.text)
 		})
 	}
@@ -80,7 +80,7 @@ func TestSignUpForbiddenByClass(t *testing.T) {
 	w.signUp("taken")
 	w.setCLP(user, &schema.CLP{Ops: map[schema.Operation]*schema.Permission{schema.Get: {Public: true}}})
 	// The answer must not tell that the name is taken.
-	_, err := w.SignUp(t.Context(), nobody, body(t, `{"username":"taken","password":"x"}`), nil)
+	_, err := w.SignUp(t.Context(), nobody, body(t, `{"username":"taken","password":"x"}`))
 	wantError(t, err, parse.OperationForbidden, "")
 }
 
@@ -114,7 +114,7 @@ func TestSignUpStores(t *testing.T) {
 					tt.change(o)
 				}
 			})
-			res, err := w.SignUp(t.Context(), tt.p, body(t, tt.body), nil)
+			res, err := w.SignUp(t.Context(), tt.p, body(t, tt.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +157,7 @@ func TestAnonymousUsers(t *testing.T) {
 	w := newWorld(t, nil)
 	login := `{"authData":{"anonymous":{"id":"dev-1"}}}`
 	first := w.signUpAs(nobody, login)
-	res, err := w.SignUp(t.Context(), nobody, body(t, login), nil)
+	res, err := w.SignUp(t.Context(), nobody, body(t, login))
 	if err != nil || !res.LoggedIn || res.Saved.Created || res.Saved.Object.ID != first.id {
 		t.Fatalf("got %+v, %v", res, err)
 	}
@@ -169,7 +169,7 @@ func TestAnonymousUsers(t *testing.T) {
 	diff(t, `{"action":"signup","authProvider":"anonymous"}`, createdWith(w, first))
 	w.as(first) // its session goes on
 	other := w.signUp("other")
-	_, err = w.SignUp(t.Context(), w.as(other), body(t, login), nil)
+	_, err = w.SignUp(t.Context(), w.as(other), body(t, login))
 	wantError(t, err, parse.AccountAlreadyLinked, "this auth is already used")
 	_, err = w.update(w.as(other), user, other.id, login)
 	wantError(t, err, parse.AccountAlreadyLinked, "")
@@ -201,11 +201,11 @@ func TestAnonymousLoginHooks(t *testing.T) {
 		w.mustUpdate(master, user, r.User.ID, `{"username":"named","password":"x"}`)
 		return nil
 	})
-	_, err := w.SignUp(t.Context(), nobody, body(t, login), nil)
+	_, err := w.SignUp(t.Context(), nobody, body(t, login))
 	wantError(t, err, parse.OperationForbidden, "barred")
 	w.as(m)
 	bar = false
-	_, err = w.SignUp(t.Context(), nobody, body(t, login), nil)
+	_, err = w.SignUp(t.Context(), nobody, body(t, login))
 	wantError(t, err, parse.ObjectNotFound, "")
 	diff(t, 0, len(w.sessions(master)))
 }
@@ -215,7 +215,7 @@ func TestAnonymousLocked(t *testing.T) {
 	login := `{"authData":{"anonymous":{"id":"dev-1"}}}`
 	m := w.signUpAs(nobody, login)
 	w.mustUpdate(master, user, m.id, `{"ACL":{}}`)
-	_, err := w.SignUp(t.Context(), nobody, body(t, login), nil)
+	_, err := w.SignUp(t.Context(), nobody, body(t, login))
 	wantError(t, err, parse.AccountAlreadyLinked, "")
 }
 
@@ -260,7 +260,7 @@ func TestAnonymousRace(t *testing.T) {
 	ids := make([]string, clients)
 	for i := range clients {
 		wg.Go(func() {
-			res, err := w.SignUp(t.Context(), nobody, body(t, `{"authData":{"anonymous":{"id":"same"}}}`), nil)
+			res, err := w.SignUp(t.Context(), nobody, body(t, `{"authData":{"anonymous":{"id":"same"}}}`))
 			if err != nil {
 				t.Error(err)
 				return
@@ -282,7 +282,7 @@ func TestSignUpRace(t *testing.T) {
 	for i := range errs {
 		wg.Go(func() {
 			name := []string{"Same", "same"}[i%2]
-			_, errs[i] = w.SignUp(t.Context(), nobody, body(t, `{"username":"`+name+`","password":"x"}`), nil)
+			_, errs[i] = w.SignUp(t.Context(), nobody, body(t, `{"username":"`+name+`","password":"x"}`))
 		})
 	}
 	wg.Wait()
@@ -299,7 +299,7 @@ func TestSignUpRace(t *testing.T) {
 
 func TestSignUpOfAClientThatHasGone(t *testing.T) {
 	w := newWorld(t, nil)
-	_, err := w.SignUp(detached(t.Context()), nobody, body(t, `{"username":"n","password":"x"}`), nil)
+	_, err := w.SignUp(detached(t.Context()), nobody, body(t, `{"username":"n","password":"x"}`))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

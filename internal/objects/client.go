@@ -15,18 +15,41 @@ import (
 type client struct {
 	s *Service
 	p *access.Principal
+	// origin is where the hook that got the client comes from.
+	origin *cloudcode.Origin
 }
 
 // Client returns a client for cloud code that acts as the principal.
-func (s *Service) Client(p *access.Principal) cloudcode.Client { return &client{s, p} }
+func (s *Service) Client(p *access.Principal) cloudcode.Client {
+	return &client{s: s, p: p, origin: &cloudcode.Origin{}}
+}
+
+// begin enters an operation, whose hooks are one deeper than the one that it
+// is for, whatever context cloud code hands on.
+func (c *client) begin(ctx context.Context, what, class string) (context.Context, error) {
+	o := cloudcode.OriginOf(ctx)
+	if o.Depth < c.origin.Depth {
+		o = c.origin
+	}
+	deeper, err := o.Deeper(what, class)
+	if err != nil {
+		return nil, err
+	}
+	return cloudcode.WithOrigin(ctx, deeper), nil
+}
 
 // AsMaster implements cloudcode.Client.
 func (c *client) AsMaster() cloudcode.Client {
-	return &client{c.s, access.New(access.Principal{Kind: access.Master, InstallationID: c.p.InstallationID, IP: c.p.IP})}
+	master := access.New(access.Principal{Kind: access.Master, InstallationID: c.p.InstallationID, IP: c.p.IP})
+	return &client{s: c.s, p: master, origin: c.origin}
 }
 
 // Get implements cloudcode.Client.
 func (c *client) Get(ctx context.Context, class, id string) (*parse.Object, error) {
+	ctx, err := c.begin(ctx, "a get", class)
+	if err != nil {
+		return nil, err
+	}
 	o, err := c.s.Get(ctx, c.p, class, id, nil)
 	if err != nil {
 		return nil, reveal(err)
@@ -52,6 +75,10 @@ func reveal(err error) error {
 
 // Find implements cloudcode.Client.
 func (c *client) Find(ctx context.Context, class string, q query.Query) ([]*parse.Object, error) {
+	ctx, err := c.begin(ctx, "a find", class)
+	if err != nil {
+		return nil, err
+	}
 	q.Count = false
 	found, err := c.s.Find(ctx, c.p, class, &q)
 	if err != nil {
@@ -65,6 +92,10 @@ func (c *client) Find(ctx context.Context, class string, q query.Query) ([]*pars
 
 // Count implements cloudcode.Client.
 func (c *client) Count(ctx context.Context, class string, q query.Query) (int64, error) {
+	ctx, err := c.begin(ctx, "a count", class)
+	if err != nil {
+		return 0, err
+	}
 	q.Limit, q.Count = 0, true
 	found, err := c.s.Find(ctx, c.p, class, &q)
 	if err != nil {
@@ -75,6 +106,10 @@ func (c *client) Count(ctx context.Context, class string, q query.Query) (int64,
 
 // Create implements cloudcode.Client.
 func (c *client) Create(ctx context.Context, class string, fields *parse.Map) (*parse.Object, error) {
+	ctx, err := c.begin(ctx, "a create", class)
+	if err != nil {
+		return nil, err
+	}
 	saved, err := c.s.Create(ctx, c.p, &Write{Class: class, Body: fields})
 	if err != nil {
 		return nil, reveal(err)
@@ -84,6 +119,10 @@ func (c *client) Create(ctx context.Context, class string, fields *parse.Map) (*
 
 // Update implements cloudcode.Client.
 func (c *client) Update(ctx context.Context, class, id string, fields *parse.Map) (*parse.Object, error) {
+	ctx, err := c.begin(ctx, "an update", class)
+	if err != nil {
+		return nil, err
+	}
 	saved, err := c.s.Update(ctx, c.p, &Write{Class: class, ID: id, Body: fields})
 	if err != nil {
 		return nil, reveal(err)
@@ -120,6 +159,10 @@ func readable(clp *schema.CLP) *schema.CLP {
 
 // Delete implements cloudcode.Client.
 func (c *client) Delete(ctx context.Context, class, id string) error {
+	ctx, err := c.begin(ctx, "a delete", class)
+	if err != nil {
+		return err
+	}
 	return reveal(c.s.Delete(ctx, c.p, class, id))
 }
 
@@ -127,7 +170,7 @@ func (c *client) Delete(ctx context.Context, class, id string) error {
 func (c *client) InTx(ctx context.Context, f func(ctx context.Context, tx cloudcode.Client) error) error {
 	var own error // what f says, which cloud code writes for clients
 	err := c.s.InTx(ctx, func(ctx context.Context, tx *Service) error {
-		own = f(ctx, tx.Client(c.p))
+		own = f(ctx, &client{s: tx, p: c.p, origin: c.origin})
 		return own
 	})
 	if own != nil && errors.Is(err, own) {

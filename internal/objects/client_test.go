@@ -48,7 +48,7 @@ func TestFailuresBehindCloudCode(t *testing.T) {
 					}
 					return fmt.Errorf("insert at db.internal:27017: %w", tt.fails)
 				}
-				_, err := f.app.RunFunction(t.Context(), &cloudcode.FunctionRequest{Name: "play", Client: f.Client(user("u"))})
+				_, err := f.app.RunFunction(t.Context(), &cloudcode.FunctionRequest{Request: f.Request(t.Context(), user("u")), Name: "play"})
 				var pe *parse.Error
 				if !errors.As(err, &pe) || pe.Code != tt.want || pe.Message != tt.text {
 					t.Errorf("%v", err)

@@ -59,18 +59,22 @@ func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write
 		return nil, err
 	}
 	wr.splitRelations()
+	shaped := false
 	if s.app.HasBeforeSave(wr.Class.Name) {
 		if err := wr.shape(); err != nil { // for the hooks to see
 			return nil, err
 		}
-		if err := wr.runHooks(ctx); err != nil {
+		if shaped, err = wr.runHooks(ctx); err != nil {
 			return nil, err
 		}
 	}
-	wr.defaults()
+	acl := wr.SetACL
+	added := wr.defaults()
 	wr.defaultACL()
-	if err := wr.shape(); err != nil {
-		return nil, err
+	if !shaped || added || wr.SetACL != acl {
+		if err := wr.shape(); err != nil {
+			return nil, err
+		}
 	}
 	if err := wr.required(); err != nil {
 		return nil, err
@@ -116,7 +120,7 @@ func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op s
 	}
 	return &writing{
 		WriteState: WriteState{
-			Principal: p, Class: c, Update: op == schema.Update, Context: w.Context, Response: &parse.Map{}, Store: s.store,
+			Principal: p, Class: c, Update: op == schema.Update, Response: &parse.Map{}, Store: s.store,
 			Memo: w.Memo,
 		},
 		s: s, rule: rule, plan: plan, missing: missing,

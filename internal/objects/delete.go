@@ -21,7 +21,7 @@ func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id str
 	where := d.where(query.ByID(id))
 	var gone *parse.Object
 	for range rereads {
-		if gone, err = s.remove(ctx, p, d.class, where); !errors.Is(err, errChanged) {
+		if gone, err = d.remove(ctx, where); !errors.Is(err, errChanged) {
 			break
 		}
 	}
@@ -42,6 +42,9 @@ type deletion struct {
 	class *schema.Class
 	rule  ClassRule
 	plan  *access.Plan
+	// hooked: hooks before the delete have run, and left context.
+	hooked  bool
+	context *parse.Map
 }
 
 func (s *Service) deletion(ctx context.Context, p *access.Principal, class string) (*deletion, error) {
@@ -79,9 +82,7 @@ func (d *deletion) finish(ctx context.Context, gone *parse.Object) error {
 			return err
 		}
 		if s.app.HasAfterDelete(class) {
-			if err := s.app.RunAfterDelete(ctx, s.deleteRequest(d.p, gone)); err != nil {
-				s.o.Log.Error("afterDelete failed", "class", class, "objectId", gone.ID, "error", err)
-			}
+			return s.app.RunAfterDelete(ctx, d.request(ctx, s, gone))
 		}
 		return nil
 	}
@@ -98,12 +99,19 @@ func (d *deletion) finish(ctx context.Context, gone *parse.Object) error {
 	return nil
 }
 
-func (s *Service) deleteRequest(p *access.Principal, o *parse.Object) *cloudcode.DeleteRequest {
-	return &cloudcode.DeleteRequest{Caller: s.Caller(p), Class: o.ClassName, Object: o.Clone(), Client: s.Client(p)}
+// request is what the hooks of a delete see. Those after it find the context
+// as those before it left it.
+func (d *deletion) request(ctx context.Context, s *Service, o *parse.Object) *cloudcode.DeleteRequest {
+	r := &cloudcode.DeleteRequest{Request: s.Request(ctx, d.p), Class: o.ClassName, Object: o.Clone()}
+	if d.hooked {
+		r.Context = d.context
+	}
+	return r
 }
 
 // remove asks the hooks, if there are any, and deletes the object as they saw it.
-func (s *Service) remove(ctx context.Context, p *access.Principal, c *schema.Class, where query.Node) (*parse.Object, error) {
+func (d *deletion) remove(ctx context.Context, where query.Node) (*parse.Object, error) {
+	s, c := d.s, d.class
 	hooked := s.app.HasBeforeDelete(c.Name)
 	if hooked {
 		list, err := s.store.Find(ctx, &storage.Find{Class: c, Where: where, Limit: 1})
@@ -113,9 +121,11 @@ func (s *Service) remove(ctx context.Context, p *access.Principal, c *schema.Cla
 		if len(list) == 0 {
 			return nil, parse.Errorf(parse.ObjectNotFound, "Object not found for delete.")
 		}
-		if err := s.app.RunBeforeDelete(ctx, s.deleteRequest(p, list[0])); err != nil {
+		r := d.request(ctx, s, list[0])
+		if err := s.app.RunBeforeDelete(ctx, r); err != nil {
 			return nil, err
 		}
+		d.hooked, d.context = true, r.Context
 		where = unchanged(where, list[0])
 	}
 	gone, err := s.store.Delete(ctx, c, where)

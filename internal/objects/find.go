@@ -20,8 +20,9 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	if err != nil {
 		return nil, err
 	}
-	found := &Found{HasCount: q.Count}
+	found := &Found{}
 	if c == nil {
+		found.HasCount = q.Count
 		return found, nil
 	}
 	if q.Redirect != "" {
@@ -65,7 +66,8 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 			found.Cursor = r.page.next
 		}
 	}
-	if q.Count {
+	found.HasCount = q.Count && r.given == nil // what a hook gave is not counted
+	if found.HasCount {
 		if found.Count, err = r.count(ctx); err != nil {
 			return nil, err
 		}
@@ -109,6 +111,52 @@ type reading struct {
 	// where the query has a cursor.
 	page  *page
 	asked query.Node
+	// hooked: hooks before the find have run, and left context. If they gave
+	// objects in place of those of the database, given is not nil.
+	hooked  bool
+	context *parse.Map
+	given   []*parse.Object
+}
+
+// fetchObjects reads from the store, or takes what a hook gave.
+func (r *reading) fetchObjects(ctx context.Context, inc *includeNode) ([]*parse.Object, error) {
+	switch {
+	case r.given != nil:
+	case r.page != nil:
+		return r.page.read(ctx, r, r.storageFind(inc))
+	default:
+		return r.s.store.Find(ctx, r.storageFind(inc))
+	}
+	list := make([]*parse.Object, 0, len(r.given))
+	var ids []parse.Value
+	for _, o := range r.given {
+		list = append(list, o.Clone()) // they are the hook's
+		if o.ID != "" {
+			ids = append(ids, o.ID)
+		}
+	}
+	if r.p.Bypass() || len(ids) == 0 {
+		return list, nil
+	}
+	// What the caller gets is what is stored and what he may read of it.
+	where := query.AllOf(&query.Member{Path: parse.KeyObjectID, Op: query.In, Values: ids}, r.plan.Constraint(false))
+	stored, err := r.s.store.Find(ctx, &storage.Find{
+		Class: r.class, Where: r.rule.Constrain(r.p, where), Limit: query.NoLimit, AnyOrder: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]*parse.Object, len(stored))
+	for _, o := range stored {
+		of[o.ID] = o
+	}
+	list = list[:0]
+	for _, o := range r.given {
+		if s := of[o.ID]; s != nil {
+			list = append(list, s.Clone())
+		}
+	}
+	return list, nil
 }
 
 // prepare asks for permission, runs the hooks before the find and turns the
@@ -129,7 +177,7 @@ func (r *reading) prepare(ctx context.Context) error {
 	if r.s.app.HasBeforeFind(r.class.Name) {
 		q := r.q
 		req := &cloudcode.FindRequest{
-			Caller: r.s.Caller(r.p), Class: r.class.Name, Query: &q, Count: q.Count, IsGet: r.op == schema.Get, Client: r.s.Client(r.p),
+			Request: r.s.Request(ctx, r.p), Class: r.class.Name, Query: &q, Count: q.Count, IsGet: r.op == schema.Get,
 		}
 		if err := r.s.app.RunBeforeFind(ctx, req); err != nil {
 			return err
@@ -137,6 +185,7 @@ func (r *reading) prepare(ctx context.Context) error {
 		if req.Query != nil {
 			r.q = *req.Query
 		}
+		r.given, r.hooked, r.context = req.Objects, true, req.Context
 	}
 	where, err := r.s.resolve(ctx, r.p, r.class, r.q.Where, r.q.Advice.ForSubqueries())
 	if err != nil {
@@ -149,15 +198,12 @@ func (r *reading) prepare(ctx context.Context) error {
 // run fetches the objects and makes them ready to leave.
 func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	inc := r.includes()
-	var list []*parse.Object
-	var err error
-	if r.page != nil {
-		list, err = r.page.read(ctx, r, r.storageFind(inc))
-	} else {
-		list, err = r.s.store.Find(ctx, r.storageFind(inc))
-	}
+	list, err := r.fetchObjects(ctx, inc)
 	if err != nil {
 		return nil, err
+	}
+	if r.hooked { // those of includes see what this one left
+		ctx = cloudcode.WithContext(ctx, r.context)
 	}
 	relations := r.relations()
 	for i, o := range list {
@@ -180,7 +226,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	}
 	if r.s.app.HasAfterFind(r.class.Name) {
 		req := &cloudcode.FoundRequest{
-			Caller: r.s.Caller(r.p), Class: r.class.Name, Query: &r.q, Objects: list, IsGet: r.op == schema.Get, Client: r.s.Client(r.p),
+			Request: r.s.Request(ctx, r.p), Class: r.class.Name, Query: &r.q, Objects: list, IsGet: r.op == schema.Get,
 		}
 		if err := r.s.app.RunAfterFind(ctx, req); err != nil {
 			return nil, err

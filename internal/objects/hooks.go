@@ -8,43 +8,49 @@ import (
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// saveRequest is what the hooks of a save see.
-func (wr *writing) saveRequest(s *Service, o *parse.Object) *cloudcode.SaveRequest {
-	return &cloudcode.SaveRequest{
-		Caller: s.Caller(wr.Principal), Class: wr.Class.Name, Object: o, Original: wr.Before,
-		Changed: wr.roots(), Context: wr.Context, Client: s.Client(wr.Principal),
+// saveRequest is what the hooks of a save see. Those after it find the context
+// as those before it left it.
+func (wr *writing) saveRequest(ctx context.Context, s *Service, o *parse.Object) *cloudcode.SaveRequest {
+	r := &cloudcode.SaveRequest{
+		Request: s.Request(ctx, wr.Principal), Class: wr.Class.Name, Object: o, Original: wr.Before, Changed: wr.roots(),
 	}
+	if wr.hooked {
+		r.Context = wr.context
+	}
+	return r
 }
 
 // runHooks runs the hooks before the save, lets rule and owner look at what
-// they set, and sets apart the relations that they changed.
-func (wr *writing) runHooks(ctx context.Context) error {
-	if err := wr.beforeSave(ctx); err != nil {
-		return err
+// they set, and sets apart the relations that they changed. It reports whether
+// all is as it was before them.
+func (wr *writing) runHooks(ctx context.Context) (same bool, err error) {
+	if same, err = wr.beforeSave(ctx); err != nil || same {
+		return same, err
 	}
 	if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
-		return err
+		return false, err
 	}
 	if err := wr.ownAfterHooks(); err != nil {
-		return err
+		return false, err
 	}
 	wr.splitRelations()
-	return nil
+	return false, nil
 }
 
 // beforeSave runs the hooks on wr.object and takes over what they changed.
-func (wr *writing) beforeSave(ctx context.Context) error {
+func (wr *writing) beforeSave(ctx context.Context) (same bool, err error) {
 	was := wr.object
-	r := wr.saveRequest(wr.s, was.Clone())
+	r := wr.saveRequest(ctx, wr.s, was.Clone())
 	if !wr.Update {
 		r.Object.ID = ""
 	}
 	if err := wr.s.app.RunBeforeSave(ctx, r); err != nil {
-		return err
+		return false, err
 	}
+	wr.hooked, wr.context = true, r.Context
 	now := r.Object
 	now.ID, now.ClassName, now.CreatedAt, now.UpdatedAt = was.ID, was.ClassName, was.CreatedAt, was.UpdatedAt
-	changed := &parse.Map{}
+	var changed parse.Map
 	for k, v := range now.Fields.All() {
 		if old, ok := was.Fields.Get(k); !ok || !parse.Equal(old, v) {
 			changed.Set(k, v)
@@ -55,12 +61,13 @@ func (wr *writing) beforeSave(ctx context.Context) error {
 			changed.Set(k, parse.Delete{})
 		}
 	}
+	same = now.ACL == was.ACL && changed.Len() == 0
 	if now.ACL != was.ACL {
 		wr.ACL, wr.SetACL, wr.echoACL = now.ACL, true, true
 	}
 	wr.object = now
 	if changed.Len() == 0 {
-		return nil
+		return same, nil
 	}
 	visible := &parse.Map{}
 	for k, v := range changed.All() {
@@ -74,9 +81,9 @@ func (wr *writing) beforeSave(ctx context.Context) error {
 		}
 	}
 	if err := wr.s.o.Denylist.check(visible); err != nil {
-		return err
+		return false, err
 	}
-	return wr.checkFields(visible)
+	return false, wr.checkFields(visible)
 }
 
 // finish runs what comes after the commit of a write and completes the answer.
@@ -109,7 +116,7 @@ func (wr *writing) after(ctx context.Context, s *Service, saved *Saved) error {
 	if !s.app.HasAfterSave(wr.Class.Name) {
 		return nil
 	}
-	r := wr.saveRequest(s, saved.Object.Clone())
+	r := wr.saveRequest(ctx, s, saved.Object.Clone())
 	if err := s.app.RunAfterSave(ctx, r); err != nil {
 		s.o.Log.Error("afterSave failed", "class", wr.Class.Name, "objectId", wr.ID, "error", err)
 		return nil

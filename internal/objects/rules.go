@@ -15,8 +15,6 @@ type Write struct {
 	Class string
 	ID    string     // of the object to update; unused by Create
 	Body  *parse.Map // wire body as decoded: values, {"__op": …}, "ACL"; not changed
-	// Context is handed to the hooks.
-	Context *parse.Map
 	// If is asked of the object to update besides: one that does not match when
 	// it is written is not found. nil: nothing.
 	If query.Node
@@ -83,9 +81,8 @@ type WriteState struct {
 	// sets are stored as they are.
 	Body *parse.Map
 	// ACL, if SetACL, is the object's new ACL; nil: none.
-	ACL     *parse.ACL
-	SetACL  bool
-	Context *parse.Map
+	ACL    *parse.ACL
+	SetACL bool
 	// Response is what the rule adds to the answer.
 	Response *parse.Map
 	// Memo belongs to the rule: what it has found out and must not find out

@@ -121,8 +121,17 @@ func (s *Service) Gate() *access.Gate { return s.o.Gate }
 // Caller tells cloud code who is asking.
 func (s *Service) Caller(p *access.Principal) cloudcode.Caller {
 	return cloudcode.Caller{
-		Master: p.Kind == access.Master || p.Kind == access.ReadOnlyMaster,
-		User:   p.User, Roles: p.Roles, InstallationID: p.InstallationID, IP: p.IP,
+		Master: p.Kind == access.Master || p.Kind == access.ReadOnlyMaster, ReadOnly: p.Kind == access.ReadOnlyMaster,
+		User: p.User, Roles: p.Roles, InstallationID: p.InstallationID, IP: p.IP,
+	}
+}
+
+// Request is what a hook, function or job of cloud code is told about who asks
+// and about the request that all began with. It has a context of its own.
+func (s *Service) Request(ctx context.Context, p *access.Principal) cloudcode.Request {
+	o := cloudcode.OriginOf(ctx)
+	return cloudcode.Request{
+		Caller: s.Caller(p), Headers: o.Headers, Context: o.Context.Clone(), Client: &client{s: s, p: p, origin: o},
 	}
 }
 

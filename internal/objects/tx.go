@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -25,7 +26,7 @@ const afterTimeout = 30 * time.Second
 // committedContext is the context of what follows a commit: it is done even if
 // the client has gone meanwhile.
 func committedContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), afterTimeout)
+	return cloudcode.WithTimeLimit(context.WithoutCancel(ctx), afterTimeout)
 }
 
 // txState gathers what has to wait for the commit.

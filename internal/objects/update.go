@@ -88,7 +88,7 @@ func (s *Service) prepareUpdate(ctx context.Context, p *access.Principal, w *Wri
 		}
 	}
 	if hooked {
-		if err := wr.runHooks(ctx); err != nil {
+		if _, err := wr.runHooks(ctx); err != nil {
 			return nil, err
 		}
 	}

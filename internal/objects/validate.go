@@ -163,8 +163,9 @@ func absent(v parse.Value) bool {
 	return false
 }
 
-// defaults fills in the default values of a new object.
-func (wr *writing) defaults() {
+// defaults fills in the default values of a new object and reports whether
+// there are any.
+func (wr *writing) defaults() (any bool) {
 	for name, f := range wr.Class.Fields {
 		if f.Default == nil {
 			continue
@@ -172,8 +173,10 @@ func (wr *writing) defaults() {
 		v, sent := wr.Body.Get(name)
 		if _, deleted := v.(parse.Delete); !sent || deleted {
 			wr.set(name, f.Default)
+			any = true
 		}
 	}
+	return any
 }
 
 // required refuses a write that leaves a required field empty. Of a new

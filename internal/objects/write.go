@@ -35,6 +35,9 @@ type writing struct {
 	createdAt, updatedAt parse.Date
 	// relations are the changes of relations beside the write itself.
 	relations []relationOp
+	// hooked: hooks before the save have run, and left context.
+	hooked  bool
+	context *parse.Map
 	// target finds the object to update as the caller may and as it was read.
 	target query.Node
 }

@@ -147,7 +147,7 @@ func (c *call) prepare(it *item, v parse.Value) error {
 	}
 	it.route = r
 	it.call = call{
-		h: c.h, req: c.req, objs: c.objs, principal: c.principal, context: c.context, token: c.token,
+		h: c.h, req: c.req, objs: c.objs, principal: c.principal, token: c.token,
 		body: body, params: params, nested: true, bufs: &buffers{}, // an item's answer is small; thousands of pooled buffers are not
 	}
 	return nil

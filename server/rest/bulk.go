@@ -123,7 +123,7 @@ func (t *task) writes() []*objects.Write {
 	list := make([]*objects.Write, len(t.items))
 	for i, it := range t.items {
 		c := &it.call
-		list[i] = &objects.Write{Class: t.class, ID: c.params[1], Body: c.body, Context: c.context}
+		list[i] = &objects.Write{Class: t.class, ID: c.params[1], Body: c.body}
 	}
 	return list
 }

@@ -134,13 +134,14 @@ func ginHandler(r route) gin.HandlerFunc {
 		for i, name := range r.params {
 			call.params[i] = c.Param(name)
 		}
+		ctx := call.origin(c.Request.Context())
 		if r.once {
 			if id := call.requestID(); id != "" {
-				call.once(c.Request.Context(), id, r.do)
+				call.once(ctx, id, r.do)
 				return
 			}
 		}
-		call.finish(r.do(c.Request.Context(), call))
+		call.finish(r.do(ctx, call))
 	}
 }
 

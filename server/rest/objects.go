@@ -23,7 +23,7 @@ func create(ctx context.Context, c *call) (reply, error) {
 	if class == userClass && !c.inTx {
 		return signUp(ctx, c)
 	}
-	saved, err := c.objs.Create(ctx, c.principal, &objects.Write{Class: class, Body: c.body, Context: c.context})
+	saved, err := c.objs.Create(ctx, c.principal, &objects.Write{Class: class, Body: c.body})
 	if err != nil {
 		return reply{}, err
 	}
@@ -65,7 +65,7 @@ func update(ctx context.Context, c *call) (reply, error) {
 	if class == userClass {
 		c.body.Delete("sessionToken") // never a field; clients send back what they have read
 	}
-	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body, Context: c.context})
+	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body})
 	if err != nil {
 		return reply{}, foreignUser(class, c.principal, err)
 	}

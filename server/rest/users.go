@@ -11,7 +11,7 @@ import (
 // signUp is POST /users (reference 03 §2). A sign-up by the credentials of an
 // existing user is a login, and answers 200.
 func signUp(ctx context.Context, c *call) (reply, error) {
-	res, err := c.h.auth.SignUp(ctx, c.principal, c.body, c.context)
+	res, err := c.h.auth.SignUp(ctx, c.principal, c.body)
 	if err != nil {
 		return reply{}, err
 	}

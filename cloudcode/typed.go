@@ -1,0 +1,233 @@
+package cloudcode
+
+import (
+	"context"
+	"errors"
+	"reflect"
+
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+)
+
+// Save is a [SaveRequest] whose objects are structs. What a before-hook
+// changes in Object is stored; fields that the struct does not have are in
+// SaveRequest.Object.
+type Save[T any] struct {
+	*SaveRequest
+	Object *T
+	// Original is nil on create.
+	Original *T
+}
+
+// Delete is a [DeleteRequest] whose object is a struct.
+type Delete[T any] struct {
+	*DeleteRequest
+	Object *T
+}
+
+// Found is a [FoundRequest] whose objects are structs. They are for reading:
+// to replace what the caller gets, set FoundRequest.Objects.
+type Found[T any] struct {
+	*FoundRequest
+	Objects []*T
+}
+
+// Call is a [FunctionRequest] whose parameters are a struct.
+type Call[P any] struct {
+	*FunctionRequest
+	Params P
+}
+
+// None is the result of a typed function that has none.
+type None struct{}
+
+// typed registers hooks for a struct type.
+func typed[T any](a *App, t Trigger, register func(m *mapping)) {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		a.register(t, reflect.TypeFor[T]().Name(), false, err)
+		return
+	}
+	register(m)
+}
+
+func load[T any](m *mapping, o *parse.Object) (*T, error) {
+	if o == nil {
+		return nil, nil
+	}
+	v := new(T)
+	return v, m.object(o, reflect.ValueOf(v).Elem())
+}
+
+func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write bool) func(context.Context, *SaveRequest) error {
+	return func(ctx context.Context, r *SaveRequest) error {
+		s := &Save[T]{SaveRequest: r}
+		var err error
+		if s.Object, err = load[T](m, r.Object); err != nil {
+			return err
+		}
+		// What is stored may be older than the struct: it is not the caller's mistake.
+		s.Original, err = load[T](m, r.Original)
+		if err != nil {
+			r.Log().WarnContext(ctx, "the stored object does not fit the struct", "objectId", r.Object.ID, "error", err)
+		}
+		if err := f(ctx, s); err != nil {
+			return err
+		}
+		if write {
+			m.write(r.Object, reflect.ValueOf(s.Object).Elem())
+		}
+		return nil
+	}
+}
+
+// BeforeSave registers [App.BeforeSave] for the class of a struct: the one
+// that its method ParseClass or a tag `parse:"class=…"` names, or else its name.
+// Fields are mapped by the tag `parse:"name"`, or else by their name with a
+// small first letter; `parse:"-"` leaves one out.
+func BeforeSave[T any](a *App, f func(ctx context.Context, r *Save[T]) error, opts ...Option) {
+	typed[T](a, TriggerBeforeSave, func(m *mapping) {
+		if f == nil {
+			a.BeforeSave(m.class, nil, opts...)
+			return
+		}
+		a.BeforeSave(m.class, saved(m, f, true), opts...)
+	})
+}
+
+// AfterSave is [BeforeSave] for [App.AfterSave].
+func AfterSave[T any](a *App, f func(ctx context.Context, r *Save[T]) error, opts ...Option) {
+	typed[T](a, TriggerAfterSave, func(m *mapping) {
+		if f == nil {
+			a.AfterSave(m.class, nil, opts...)
+			return
+		}
+		a.AfterSave(m.class, saved(m, f, true), opts...)
+	})
+}
+
+func deleted[T any](m *mapping, f func(context.Context, *Delete[T]) error) func(context.Context, *DeleteRequest) error {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, r *DeleteRequest) error {
+		o, err := load[T](m, r.Object)
+		if err != nil {
+			return err
+		}
+		return f(ctx, &Delete[T]{DeleteRequest: r, Object: o})
+	}
+}
+
+// BeforeDelete is [BeforeSave] for [App.BeforeDelete].
+func BeforeDelete[T any](a *App, f func(ctx context.Context, r *Delete[T]) error, opts ...Option) {
+	typed[T](a, TriggerBeforeDelete, func(m *mapping) { a.BeforeDelete(m.class, deleted(m, f), opts...) })
+}
+
+// AfterDelete is [BeforeSave] for [App.AfterDelete].
+func AfterDelete[T any](a *App, f func(ctx context.Context, r *Delete[T]) error, opts ...Option) {
+	typed[T](a, TriggerAfterDelete, func(m *mapping) { a.AfterDelete(m.class, deleted(m, f), opts...) })
+}
+
+// BeforeFind is [App.BeforeFind] for the class of a struct.
+func BeforeFind[T any](a *App, f func(ctx context.Context, r *FindRequest) error, opts ...Option) {
+	typed[T](a, TriggerBeforeFind, func(m *mapping) { a.BeforeFind(m.class, f, opts...) })
+}
+
+// AfterFind is [BeforeSave] for [App.AfterFind].
+func AfterFind[T any](a *App, f func(ctx context.Context, r *Found[T]) error, opts ...Option) {
+	typed[T](a, TriggerAfterFind, func(m *mapping) {
+		if f == nil {
+			a.AfterFind(m.class, nil, opts...)
+			return
+		}
+		a.AfterFind(m.class, func(ctx context.Context, r *FoundRequest) error {
+			list := make([]*T, len(r.Objects))
+			for i, o := range r.Objects {
+				var err error
+				if list[i], err = load[T](m, o); err != nil {
+					return err
+				}
+			}
+			return f(ctx, &Found[T]{FoundRequest: r, Objects: list})
+		}, opts...)
+	})
+}
+
+// Func registers a function whose parameters are a struct and whose result is
+// anything that has a counterpart in Parse; [None] for no result.
+func Func[P, R any](a *App, name string, f func(ctx context.Context, r *Call[P]) (R, error), opts ...Option) {
+	m, perr := mappingOf(reflect.TypeFor[P]())
+	var out *codec
+	var rerr error
+	if reflect.TypeFor[R]() != reflect.TypeFor[None]() {
+		out, rerr = codecOf(reflect.TypeFor[R](), nil)
+	}
+	if !a.register(TriggerFunction, name, f == nil, perr, rerr) {
+		return
+	}
+	a.Function(name, func(ctx context.Context, r *FunctionRequest) (parse.Value, error) {
+		c := &Call[P]{FunctionRequest: r}
+		if err := m.decode(r.Params.Get, reflect.ValueOf(&c.Params).Elem()); err != nil {
+			var pe *parse.Error
+			if errors.As(err, &pe) {
+				return nil, parse.Errorf(parse.ValidationError, "%s: %s", name, pe.Message)
+			}
+			return nil, err
+		}
+		result, err := f(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			return NoResult, nil
+		}
+		return out.encode(reflect.ValueOf(&result).Elem()), nil
+	}, opts...)
+}
+
+// Get reads an object as a struct.
+func Get[T any](ctx context.Context, c Client, id string) (*T, error) {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.Get(ctx, m.class, id)
+	if err != nil {
+		return nil, err
+	}
+	return load[T](m, o)
+}
+
+// Find reads objects as structs.
+func Find[T any](ctx context.Context, c Client, q query.Query) ([]*T, error) {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.Find(ctx, m.class, q)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*T, len(found))
+	for i, o := range found {
+		if list[i], err = load[T](m, o); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Create stores a struct as a new object and returns it as stored. Fields that
+// are zero are not sent.
+func Create[T any](ctx context.Context, c Client, v *T) (*T, error) {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.Create(ctx, m.class, m.body(reflect.ValueOf(v).Elem()))
+	if err != nil {
+		return nil, err
+	}
+	return load[T](m, o)
+}
