@@ -27,7 +27,7 @@ const (
 
 // frame is one queued frame in up to three parts that other frames share:
 // `{"op":"` + event + head + tail. event is empty for a frame that is complete
-// in head; a ping has neither.
+// in head; that of a ping is evPing.
 type frame struct {
 	event string
 	head  []byte
@@ -42,15 +42,15 @@ const (
 
 func (f *frame) size() int {
 	n := len(f.head) + len(f.tail)
-	if f.event != "" {
+	if f.event != "" && f.event != evPing {
 		n += len(eventPrefix) + len(f.event)
 	}
 	return n
 }
 
 func (f *frame) appendTo(dst []byte) []byte {
-	if f.event == "" && f.head == nil {
-		return appendFrameHeader(dst, framePing, 0)
+	if f.event == evPing {
+		return append(appendFrameHeader(dst, framePing, len(f.head)), f.head...)
 	}
 	dst = appendFrameHeader(dst, frameText, f.size())
 	if f.event != "" {
@@ -92,6 +92,11 @@ type client struct {
 	writing bool // a drain goroutine runs
 	gone    bool // nothing is queued any more
 	end     *closing
+	// asked is the moment in the last ping, acked that in the last pong: all
+	// that was told before acked has reached the client.
+	asked, acked int64
+	// askAgain is from when on progress may be asked for again.
+	askAgain int64
 }
 
 // send queues a complete text frame.
@@ -102,6 +107,26 @@ func (c *client) send(b []byte) { c.enqueue(frame{head: b}) }
 func (c *client) enqueue(f frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.put(f)
+}
+
+// enqueueAll queues frames without a ping between them, and returns how many
+// were taken.
+func (c *client) enqueueAll(frames []frame) (taken int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.askAgain = 0 // what a new subscription starts with is worth to be known of
+	for _, f := range frames {
+		if !c.put(f) {
+			break
+		}
+		taken++
+	}
+	return taken
+}
+
+// put is enqueue with mu held.
+func (c *client) put(f frame) bool {
 	if c.gone {
 		return false
 	}
@@ -187,6 +212,9 @@ func (c *client) drain() {
 			return
 		}
 		*buf = c.take((*buf)[:0])
+		if len(c.queue) == 0 && c.hub.resumes() {
+			*buf = c.askProgress(*buf)
+		}
 		c.mu.Unlock()
 		if err := c.conn.writeFrames(*buf); err != nil {
 			c.fail(err)
@@ -210,6 +238,17 @@ func (c *client) take(buf []byte) []byte {
 	return buf
 }
 
+// askProgress appends a ping if the last one is a while ago: nothing waits, so
+// its pong will say that all that was told by now has arrived. mu is held.
+func (c *client) askProgress(buf []byte) []byte {
+	f := c.hub.pingFrame()
+	if m := f.moment(); m >= c.askAgain {
+		c.asked, c.askAgain = m, m+int64(ackInterval)
+		buf = f.appendTo(buf)
+	}
+	return buf
+}
+
 // fail ends a connection whose write failed.
 func (c *client) fail(err error) {
 	if !errors.Is(err, net.ErrClosed) {
@@ -230,5 +269,17 @@ func (c *client) ping() {
 		_ = c.conn.Close()
 		return
 	}
-	c.enqueue(frame{})
+	f := c.hub.pingFrame()
+	c.mu.Lock()
+	c.asked = max(c.asked, f.moment())
+	c.mu.Unlock()
+	c.enqueue(f)
+}
+
+// cutOff reports whether the hub closed the client for a reason after which it
+// will come back.
+func (c *client) cutOff() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end != nil && (c.end.code == CloseSlow || c.end.code == CloseResync)
 }

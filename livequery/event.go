@@ -67,10 +67,16 @@ func decide(a parse.Action, matchBefore, matchAfter, readBefore, readAfter bool)
 // round is the work on one change: what was encoded so far, to be shared by
 // all whom the change concerns.
 type round struct {
-	change  *parse.Change
-	objects map[objectKey][]byte
-	tails   map[tailKey][]byte
-	scratch []byte
+	change *parse.Change
+	// position of the change in its ring; "" if it is kept in none.
+	position string
+	objects  map[objectKey][]byte
+	tails    map[tailKey][]byte
+	scratch  []byte
+}
+
+func newRound(ch *parse.Change) *round {
+	return &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
 }
 
 // objectKey identifies an encoded object: hidden lists the fields that the
@@ -82,7 +88,10 @@ type objectKey struct {
 	fields string // view.fields
 }
 
-type tailKey struct{ object, original objectKey }
+type tailKey struct {
+	object, original objectKey
+	positions        bool
+}
 
 func (r *round) state(s side) *parse.Object {
 	switch s {
@@ -127,7 +136,7 @@ func hiddenFields(full, o *parse.Object) string {
 
 // tail returns the part of a frame that all subscribers of a view share.
 func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
-	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}}
+	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}, positions: v.positions && r.position != ""}
 	if ev.original != none {
 		k.original = objectKey{ev.original, orig.hidden, v.fields}
 	}
@@ -140,6 +149,9 @@ func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
 	if ev.original != none {
 		t = append(t, `,"original":`...)
 		t = append(t, r.encode(k.original, orig.object, v)...)
+	}
+	if k.positions {
+		t = parse.AppendJSON(append(t, `,"position":`...), r.position)
 	}
 	t = append(t, '}')
 	r.tails[k] = t

@@ -20,18 +20,24 @@ import (
 func (c *client) read() {
 	h := c.hub
 	defer h.leave(c)
+	broken := false
 	defer func() {
 		c.abandon()
+		if broken || c.cutOff() {
+			h.remember(c)
+		}
 		c.disconnect()
 		_ = c.ws.CloseNow() // already closed in most cases
 	}()
 	for {
 		_, r, err := c.ws.Reader(c.ctx)
-		if err != nil {
-			return
+		var msg []byte
+		if err == nil {
+			msg, err = io.ReadAll(r)
 		}
-		msg, err := io.ReadAll(r)
 		if err != nil {
+			// A client that closes in due form has left; any other will be back.
+			broken = websocket.CloseStatus(err) == -1
 			return
 		}
 		c.unanswered.Store(0) // whoever speaks is alive
@@ -115,6 +121,7 @@ func (c *client) disconnect() {
 // drop ends one subscription.
 func (c *client) drop(id parse.Value, sub *subscription) {
 	delete(c.subs, id)
+	c.hub.delist(sub)
 	c.hub.shardOf(sub.class).remove(sub)
 	c.hub.detach(sub)
 	c.hub.release(sub.own)
@@ -200,6 +207,12 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		sub.master = access.New(access.Principal{Kind: access.Master, InstallationID: c.installation, IP: c.ip})
 	}
 	sub.own = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
+	from := resume{}
+	if v, ok := m.Get("resume"); ok { // a string: checkMessage saw to it
+		from.asked, sub.positions = true, true
+		from.position, _ = v.(string)
+		sub.viewKey += "\x01+"
+	}
 	where, _ := q.Get("where")
 	var whereErr error
 	if !c.master {
@@ -209,7 +222,11 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		sub.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
 	}
 	h.attach(sub)
-	if err := h.shardOf(sub.class).add(sub, whereErr, old); err != nil {
+	if since, goesOn := h.enlist(sub); goesOn && old == nil && !from.asked {
+		from.since, from.lost = since, true
+	}
+	if err := h.shardOf(sub.class).add(sub, whereErr, old, from); err != nil {
+		h.delist(sub)
 		h.detach(sub)
 		h.release(sub.own)
 		return nil, err

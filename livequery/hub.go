@@ -31,7 +31,8 @@ const shardCount = 32
 //	client.mu
 //	frameConn.mu (held during a write to the socket)
 //
-// shard.qmu is taken under none and holds none.
+// shard.qmu is taken under none and holds none; lostSubs.mu is taken under
+// none and holds client.mu.
 type Hub struct {
 	opts     Options
 	log      *slog.Logger
@@ -50,11 +51,15 @@ type Hub struct {
 
 	// wg counts readers, writers, dispatchers and the hub's own. It grows only
 	// while mu or qmu shows that the hub is open, or by a goroutine it counts.
-	wg   sync.WaitGroup
+	wg    sync.WaitGroup
+	began time.Time
+	lost  lostSubs
+
 	quit chan struct{} // closed by Close
 	wake chan struct{} // asks resolveAll to look at identities now
 
 	subscriptions, distinct, events, dropped atomic.Int64
+	replayed, resyncs                        atomic.Int64
 }
 
 // NewHub returns a hub. It starts goroutines only once there are clients.
@@ -63,10 +68,12 @@ func NewHub(o Options) *Hub {
 	h := &Hub{
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
+		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
 		quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
+		h.shards[i].rings = map[string]*ring{}
 	}
 	return h
 }
@@ -116,7 +123,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.Unlock()
 	return Stats{
 		Clients: n, Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
-		Events: h.events.Load(), Dropped: h.dropped.Load(),
+		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(),
 	}
 }
 
@@ -209,6 +216,7 @@ func (h *Hub) pingAll() {
 		for _, c := range clients {
 			c.ping()
 		}
+		h.forget()
 	}
 }
 
@@ -253,7 +261,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) {
 	ws, err := websocket.Accept(uw, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the protocol does not check origins: a session token is never sent by a browser on its own
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPongReceived:     func(context.Context, []byte) { c.unanswered.Store(0) },
+		OnPongReceived:     func(_ context.Context, payload []byte) { c.ponged(payload) },
 	})
 	if err != nil {
 		h.log.DebugContext(r.Context(), "live query upgrade refused", "client", c.ip, "error", err)

@@ -3,6 +3,7 @@ package livequery
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/parse"
@@ -20,7 +21,8 @@ type subscription struct {
 	keys      []string
 	watch     []string
 	fields    string // text of keys
-	viewKey   string // text of keys and watch
+	viewKey   string // text of keys, watch and positions
+	positions bool   // events tell their position, for the client to resume from
 	head      []byte // see eventHead
 
 	// master, own (the token of the subscription) and base (the token of the
@@ -28,6 +30,10 @@ type subscription struct {
 	master *access.Principal
 	own    *identity
 	base   *identity
+
+	// since is until when the client needs nothing, begun when it was confirmed
+	// and told what it had missed, both by the hub's clock; 0: not yet.
+	since, begun atomic.Int64
 
 	// Guarded by shard.mu: where the subscription stands in its class's index.
 	// With placed set and view nil it is refused: it keeps its place in
@@ -121,7 +127,9 @@ type view struct {
 	fields string
 	keys   []string
 	watch  []string
-	subs   []*subscription
+	// positions: its subscribers are told the position of each event.
+	positions bool
+	subs      []*subscription
 }
 
 func newClassIndex(name string, source *schema.Class) *classIndex {
@@ -178,7 +186,7 @@ func (ci *classIndex) place(sub *subscription, pl *planned) error {
 	i := slices.IndexFunc(g.views, func(v *view) bool { return v.key == sub.viewKey })
 	if i < 0 {
 		i = len(g.views)
-		g.views = append(g.views, &view{group: g, key: sub.viewKey, fields: sub.fields, keys: sub.keys, watch: sub.watch})
+		g.views = append(g.views, &view{group: g, key: sub.viewKey, fields: sub.fields, keys: sub.keys, watch: sub.watch, positions: sub.positions})
 	}
 	v := g.views[i]
 	sub.placed, sub.view, sub.pos = true, v, len(v.subs)

@@ -27,6 +27,8 @@ const (
 	DefaultMaxMessageBytes  = 1 << 20
 	DefaultMaxSubscriptions = 1000
 	DefaultMaxPending       = 1 << 16
+	DefaultResumeWindow     = time.Minute
+	DefaultResumeChanges    = 1000
 )
 
 // Options configures a Hub. The zero value serves every class to everybody
@@ -72,6 +74,11 @@ type Options struct {
 	// PingInterval is the time between pings. A client that has not answered
 	// one when the next is due is dropped.
 	PingInterval time.Duration
+	// ResumeWindow is how long a client that lost its connection may take to
+	// come back and get what it missed; 0: nothing is kept for it.
+	ResumeWindow time.Duration
+	// ResumeChanges is how many changes of each subscribed class are kept for that.
+	ResumeChanges int
 	// DetailedErrors sends the full text of refusals by permissions in place
 	// of "Permission denied".
 	DetailedErrors bool
@@ -106,6 +113,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxPending <= 0 {
 		o.MaxPending = DefaultMaxPending
 	}
+	if o.ResumeChanges <= 0 {
+		o.ResumeChanges = DefaultResumeChanges
+	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval
 	}
@@ -138,4 +148,6 @@ type Stats struct {
 	DistinctQueries int   `json:"distinctQueries"` // after merging equal ones
 	Events          int64 `json:"events"`          // event frames queued since the start
 	Dropped         int64 `json:"dropped"`         // changes lost to overflow, and clients closed for being slow
+	Replayed        int64 `json:"replayed"`        // event frames sent again to clients that came back
+	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that
 }

@@ -80,6 +80,8 @@ func subscribeShape() *shape {
 		required: []string{"op", "requestId", "query"},
 		members: map[string]member{
 			"op": {kind: kindString}, "requestId": {kind: kindNumber}, "sessionToken": {kind: kindString},
+			// resume is pargo's own: the position to go on from.
+			"resume": {kind: kindString},
 			"query": {kind: kindObject, shape: &shape{
 				required: []string{"where", "className"},
 				members: map[string]member{

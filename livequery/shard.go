@@ -16,7 +16,8 @@ type shard struct {
 
 	mu      sync.RWMutex // guards classes and the indexes in it
 	classes map[string]*classIndex
-	// active holds the keys of classes for publish, which must not wait for mu
+	rings   map[string]*ring // of classes that somebody may come back to
+	// active holds the keys of classes and rings for publish, which must not wait for mu
 	// while thousands of clients are told of something.
 	active sync.Map
 
@@ -97,13 +98,18 @@ func (s *shard) run(ctx context.Context) {
 
 // resync closes the clients that subscribe to a class of which changes were lost.
 func (s *shard) resync(class string) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hub.log.Warn("live query changes dropped", "class", class)
+	if old := s.rings[class]; old != nil { // it has a gap
+		r := newRing(len(old.slots), s.hub.clock())
+		r.idle = old.idle
+		s.rings[class] = r
+	}
 	ci := s.classes[class]
 	if ci == nil {
 		return
 	}
-	s.hub.log.Warn("live query changes dropped", "class", class)
 	placed, _ := ci.all()
 	for _, sub := range placed {
 		sub.client.close(CloseResync, "changes were lost: subscribe again")
@@ -122,7 +128,9 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		}
 	}()
 	s.renew(ch.Class)
-	r := &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
+	r := newRound(ch)
+	told, position := s.record(ch)
+	r.position = position
 	s.consult(r)
 	// Those whose rights are in question: ask, then decide by the answer. This
 	// happens here, and not later, to keep the order of changes.
@@ -139,6 +147,9 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		s.slow[i] = nil
 	}
 	s.slow = s.slow[:0]
+	if told != nil {
+		told.Store(s.hub.clock())
+	}
 }
 
 // consult finds the queries that a change can concern, in either state.
@@ -274,27 +285,32 @@ func (s *shard) postpone(v *view) {
 func (s *shard) deliverLate(r *round, sub *subscription) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if f, ok := r.forOne(sub); ok && sub.client.enqueue(f) {
+		s.hub.events.Add(1)
+	}
+}
+
+// forOne returns the frame for one subscription, if it gets any.
+func (r *round) forOne(sub *subscription) (frame, bool) {
 	v := sub.view
 	if v == nil {
-		return
+		return frame{}, false
 	}
 	mb, ma := r.match(v.group.query)
 	ev, obj, orig := r.decide(v.group, mb, ma)
 	if ev.name == "" || v.ignores(ev, r.change) {
-		return
+		return frame{}, false
 	}
 	f := r.frame(ev, obj, orig, v)
 	f.head = sub.head
-	if sub.client.enqueue(f) {
-		s.hub.events.Add(1)
-	}
+	return f, true
 }
 
 // add plans a subscription, enters it in the place of old (which may be nil or
 // of another class) and confirms it to the client. The error is its refusal;
 // whereErr is what is wrong with its where, which counts only for those who
-// may query the class at all.
-func (s *shard) add(sub *subscription, whereErr error, old *subscription) error {
+// may query the class at all. from says what it may have missed.
+func (s *shard) add(sub *subscription, whereErr error, old *subscription, from resume) error {
 	source := s.hub.opts.Schema.Current().Class(sub.class)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -318,8 +334,7 @@ func (s *shard) add(sub *subscription, whereErr error, old *subscription) error 
 	if old != nil && old.class == sub.class {
 		s.leave(ci, old)
 	}
-	// Under the lock, so that no event overtakes the confirmation.
-	sub.client.send(replyFrame("subscribed", sub.client.member, sub.requestID))
+	s.confirm(sub, from)
 	return nil
 }
 
@@ -350,10 +365,15 @@ func (s *shard) leave(ci *classIndex, sub *subscription) {
 
 // tidy forgets an empty index.
 func (s *shard) tidy(ci *classIndex) {
-	if ci.empty() {
-		delete(s.classes, ci.name)
-		s.active.Delete(ci.name)
+	if !ci.empty() {
+		return
 	}
+	delete(s.classes, ci.name)
+	if r := s.rings[ci.name]; r != nil { // its changes are still kept, for a while
+		r.idle = s.hub.clock()
+		return
+	}
+	s.active.Delete(ci.name)
 }
 
 // replan gives a subscription the place that its caller's present rights give it.
