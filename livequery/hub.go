@@ -119,10 +119,16 @@ func (h *Hub) Revoke(userIDs []string, all bool) {
 // Stats returns the counters.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
-	n := len(h.clients)
+	clients := h.list()
 	h.mu.Unlock()
+	queued := 0
+	for _, c := range clients {
+		c.mu.Lock()
+		queued += c.queued
+		c.mu.Unlock()
+	}
 	return Stats{
-		Clients: n, Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
+		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(),
 	}
 }

@@ -227,7 +227,7 @@ func TestRevoke(t *testing.T) {
 
 // TestRightsComeBack: a refused subscription lives on silently.
 func TestRightsComeBack(t *testing.T) {
-	r := newRig(t, livequery.Options{DetailedErrors: true, PingInterval: 5 * time.Millisecond})
+	r := newRig(t, livequery.Options{DetailedErrors: true, PingInterval: 200 * time.Millisecond})
 	open := &schema.Class{Name: "Item"}
 	r.schema.set(open)
 	s := r.connect(t, `,"sessionToken":"r:ann"`)

@@ -147,6 +147,7 @@ type Stats struct {
 	Subscriptions   int   `json:"subscriptions"`   // over all clients
 	DistinctQueries int   `json:"distinctQueries"` // after merging equal ones
 	Events          int64 `json:"events"`          // event frames queued since the start
+	QueuedBytes     int64 `json:"queuedBytes"`     // waiting to be written
 	Dropped         int64 `json:"dropped"`         // changes lost to overflow, and clients closed for being slow
 	Replayed        int64 `json:"replayed"`        // event frames sent again to clients that came back
 	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that

@@ -247,7 +247,7 @@ type lostSubs struct {
 }
 
 // key is where a subscription is found when its client comes back.
-func (sub *subscription) key() lostKey { return lostKey{sub.client.installation, sub.requestID} }
+func (s *subscription) key() lostKey { return lostKey{s.client.installation, s.requestID} }
 
 // enlist notes a new subscription, and returns from where it goes on if it is
 // that of a connection that broke, or may have.
@@ -277,18 +277,18 @@ func (h *Hub) delist(sub *subscription) {
 }
 
 // progress is until when the client has surely had everything; 0: it has not begun.
-func (sub *subscription) progress() int64 {
+func (s *subscription) progress() int64 {
 	// What was acknowledged before it began says nothing of it.
-	if begun, acked := sub.begun.Load(), sub.client.acknowledged(); begun != 0 && acked >= begun {
+	if begun, acked := s.begun.Load(), s.client.acknowledged(); begun != 0 && acked >= begun {
 		return acked
 	}
-	return sub.since.Load()
+	return s.since.Load()
 }
 
 // identify describes a subscription such that equal ones go on with each other.
-func (sub *subscription) identify(h *Hub) lostSub {
-	p := sub.principal(h.stranger)
-	return lostSub{class: sub.class, where: query.Canonical(sub.where), view: sub.viewKey, user: p.UserID, master: sub.master != nil}
+func (s *subscription) identify(h *Hub) lostSub {
+	p := s.principal(h.stranger)
+	return lostSub{class: s.class, where: query.Canonical(s.where), view: s.viewKey, user: p.UserID, master: s.master != nil}
 }
 
 // remember keeps the subscriptions of a client whose connection broke.

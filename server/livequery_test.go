@@ -130,3 +130,25 @@ func TestLiveQueriesOfTheGateway(t *testing.T) {
 		})
 	}
 }
+
+// TestLiveClasses: entries of liveQuery.classNames are patterns of whole names,
+// and the master key can see what is at work.
+func TestLiveClasses(t *testing.T) {
+	s := scenario.Start(t, "sqlite::memory:", func(c *config.Config) {
+		open(c)
+		c.StartLiveQueryServer = true
+		c.LiveQuery.ClassNames = []string{"Note", "Log.*"}
+	}, nil)
+	clients := map[string]*live{}
+	for _, class := range []string{"Note", "Notes", "LogEntry"} {
+		clients[class] = dial(t, s, class, "")
+		s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/" + class, Body: `{"n":1}`, Status: 201})
+	}
+	for _, class := range []string{"Note", "LogEntry"} {
+		if f := clients[class].next(); f.Op != "create" || f.Object["className"] != class {
+			t.Errorf("%s: %+v", class, f)
+		}
+	}
+	s.Do(t, &scenario.Step{Path: "/livequery/stats", Status: 403})
+	s.Do(t, &scenario.Step{Path: "/livequery/stats", As: "master", JSON: `{"clients":3,"subscriptions":3,"distinctQueries":3,"events":2,"queuedBytes":"*","dropped":0,"replayed":0,"resyncs":0}`})
+}

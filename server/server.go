@@ -297,33 +297,14 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		}
 		o.RouteAllowList = append(o.RouteAllowList, compiled)
 	}
-	api := rest.New(objs, users, o)
-	s.handler = api
 	if cfg.StartLiveQueryServer {
-		var where *query.Complexity
-		if complexity != nil {
-			where = complexity.Where
+		if err := s.buildLive(gate, users, complexity, o, file); err != nil {
+			return err
 		}
-		s.hub = livequery.NewHub(livequery.Options{
-			Complexity: where,
-			Classes:    liveClasses(cfg, file), Schema: s.registry, Gate: gate, Auth: users,
-			AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
-			KeyPairs: cfg.LiveQueryServerOptions.KeyPairs, QueueBytes: cfg.LiveQueryServerOptions.QueueBytes,
-			PingInterval: time.Duration(cfg.LiveQueryServerOptions.WebsocketTimeout) * time.Millisecond,
-			QueryLimits:  query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
-			ClientIP:     clientIP, Log: s.log,
-		})
 		pub.to = append(pub.to, s.hub)
-		users.OnRevoke(s.hub.Revoke)
-		ws := s.hub.Handler()
-		s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if isUpgrade(r) {
-				ws.ServeHTTP(w, r)
-				return
-			}
-			api.ServeHTTP(w, r)
-		})
+		o.LiveStats = s.hub.Stats
 	}
+	s.handler = upgrading(s.hub, rest.New(objs, users, o))
 	s.http = &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -332,11 +313,6 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return nil
-}
-
-func isUpgrade(r *http.Request) bool {
-	v := r.Header["Upgrade"]
-	return len(v) > 0 && strings.EqualFold(v[0], "websocket")
 }
 
 // publisher hands changes to all who want them, in order.
@@ -355,20 +331,6 @@ func (p *publisher) Publish(ctx context.Context, changes []parse.Change) {
 	for _, t := range p.to {
 		t.Publish(ctx, changes)
 	}
-}
-
-// liveClasses says which classes publish live-query events.
-func liveClasses(cfg config.Config, file *schema.Document) func(string) bool {
-	set := map[string]bool{}
-	for _, name := range cfg.LiveQuery.ClassNames {
-		set[name] = true
-	}
-	if len(set) == 0 && file != nil {
-		for _, c := range file.Classes {
-			set[c.Name] = true
-		}
-	}
-	return func(class string) bool { return set[class] }
 }
 
 // clientIPFunc finds the client's address: the peer's, or what trusted proxies

@@ -104,6 +104,11 @@ type LiveQueryOptions struct {
 	KeyPairs         map[string]string `json:"keyPairs"`
 	WebsocketTimeout int               `json:"websocketTimeout"` // ms between pings
 	QueueBytes       int               `json:"queueBytes"`       // per client
+	// ResumeWindow is how many seconds a client that lost its connection may
+	// take to come back and get what it missed; 0: it gets nothing; absent: 60.
+	ResumeWindow *int `json:"resumeWindow"`
+	// ResumeChanges is how many changes of a class are kept for that (0: 1000).
+	ResumeChanges int `json:"resumeChanges"`
 }
 
 // Default returns the defaults.

@@ -3,6 +3,8 @@ package rest
 import (
 	"context"
 	"net/http"
+
+	"github.com/pargo-baas/pargo/parse"
 )
 
 // parseServerVersion is the Parse Server version whose protocol pargo speaks;
@@ -27,6 +29,29 @@ func serverInfo(_ context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	return reply{json: []byte(serverInfoBody)}, nil
+}
+
+// liveStats is GET /livequery/stats, which is pargo's own: what live queries
+// are at work, for the master keys.
+func liveStats(_ context.Context, c *call) (reply, error) {
+	if err := c.masterOnly(true); err != nil {
+		return reply{}, err
+	}
+	if c.h.o.LiveStats == nil {
+		return reply{}, &statusError{http.StatusNotFound, "live queries are not served"}
+	}
+	s := c.h.o.LiveStats()
+	m := parse.NewMap(
+		parse.MapField{Key: "clients", Value: float64(s.Clients)},
+		parse.MapField{Key: "subscriptions", Value: float64(s.Subscriptions)},
+		parse.MapField{Key: "distinctQueries", Value: float64(s.DistinctQueries)},
+		parse.MapField{Key: "events", Value: float64(s.Events)},
+		parse.MapField{Key: "queuedBytes", Value: float64(s.QueuedBytes)},
+		parse.MapField{Key: "dropped", Value: float64(s.Dropped)},
+		parse.MapField{Key: "replayed", Value: float64(s.Replayed)},
+		parse.MapField{Key: "resyncs", Value: float64(s.Resyncs)})
+	c.bufs.out = parse.AppendJSON(c.bufs.out[:0], m)
+	return reply{json: c.bufs.out}, nil
 }
 
 // health is GET /health (reference 01 §4.2).

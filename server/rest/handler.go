@@ -14,6 +14,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/livequery"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -89,6 +90,8 @@ type Options struct {
 	Complexity *Complexity
 	// Rates limit how often requests may come.
 	Rates []RateLimit
+	// LiveStats tells what live queries are at work; nil: none are served.
+	LiveStats func() livequery.Stats
 	// Idempotency serves each request id once; nil: ids are not regarded.
 	Idempotency *Idempotency
 	Log         *slog.Logger

@@ -73,6 +73,7 @@ func routeTable() []route {
 	add("GET", "/aggregate/:className", aggregation)
 	add("POST", "/batch", batch)
 	add("GET", "/serverInfo", serverInfo)
+	add("GET", "/livequery/stats", liveStats)
 
 	add("GET", "/schemas", schemas)
 	add("POST", "/schemas", createSchema)
