@@ -28,6 +28,7 @@ const (
 	Timeout                     Code = 124
 	InvalidEmailAddress         Code = 125
 	FileSaveError               Code = 130
+	MissingInstallationID       Code = 132
 	MissingRequiredField        Code = 135
 	ChangedImmutableField       Code = 136
 	DuplicateValue              Code = 137

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pargo-baas/pargo/internal/words"
 	"github.com/pargo-baas/pargo/parse"
 )
 
@@ -41,6 +42,7 @@ func (m *Matcher) Match(o *parse.Object) bool { return m.root == nil || m.root.m
 type Scan struct {
 	root matcher
 	slow time.Duration // spent on slow matches
+	cuts map[*search]*words.Cutter
 	err  error
 }
 
@@ -54,6 +56,22 @@ func (s *Scan) Match(o *parse.Object) bool {
 
 // Reset begins anew.
 func (s *Scan) Reset() { s.slow, s.err = 0, nil }
+
+// cutter returns the one of a search, which remembers stems; s may be nil.
+func (s *Scan) cutter(text *search) *words.Cutter {
+	if s == nil {
+		return text.cutter()
+	}
+	cut := s.cuts[text]
+	if cut == nil {
+		if s.cuts == nil {
+			s.cuts = map[*search]*words.Cutter{}
+		}
+		cut = text.cutter()
+		s.cuts[text] = cut
+	}
+	return cut
+}
 
 // Err returns the *parse.Error that ended the run, or nil.
 func (s *Scan) Err() error { return s.err }
@@ -131,6 +149,8 @@ func compile(n Node) (matcher, error) {
 			return nil, err
 		}
 		return newLeaf(n.Path, leaf{op: opRegex, re: re}), nil
+	case *Text:
+		return newLeaf(n.Path, leaf{op: opText, text: n.search}), nil
 	case *Near:
 		return newLeaf(n.Path, leaf{op: opGeo, geo: newGeo(n.Area())}), nil
 	case *Within:
@@ -186,6 +206,7 @@ const (
 	opExists Op = 100 + iota
 	opRegex
 	opGeo
+	opText
 )
 
 type source uint8
@@ -207,6 +228,7 @@ type leaf struct {
 	values []parse.Value // of a Member; of an indexed one, what is not in the sets
 	re     *pattern
 	geo    *geo
+	text   *search
 
 	null     bool // values has null
 	strings  map[string]struct{}
@@ -293,6 +315,8 @@ func (l *leaf) test(s *Scan, v parse.Value, ok bool) bool {
 		return ok
 	case opGeo:
 		return l.geo.match(v)
+	case opText:
+		return l.text.match(v, s.cutter(l.text))
 	case All:
 		if len(l.values) == 0 {
 			return false

@@ -24,7 +24,7 @@ const (
 )
 
 // Node is one node of a query tree: *And, *Or, *Nor, *Compare, *Member,
-// *Exists, *Regex, *Near, *Within, *Intersects, *RelatedTo, *SubQuery,
+// *Exists, *Regex, *Text, *Near, *Within, *Intersects, *RelatedTo, *SubQuery,
 // *Permission, *After or Never. A nil Node matches everything. Trees are immutable once built.
 type Node interface{ isNode() }
 
@@ -148,6 +148,7 @@ func (*Compare) isNode()    {}
 func (*Member) isNode()     {}
 func (*Exists) isNode()     {}
 func (*Regex) isNode()      {}
+func (*Text) isNode()       {}
 func (*Near) isNode()       {}
 func (*Within) isNode()     {}
 func (*Intersects) isNode() {}

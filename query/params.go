@@ -24,8 +24,9 @@ func ParseOrder(s string) ([]Sort, error) {
 			name = parse.KeyCreatedAt
 		case "_updated_at":
 			name = parse.KeyUpdatedAt
-		case "$score":
-			return nil, unsupported(name)
+		case ScoreKey: // the best first, whatever the sign
+			out = append(out, Sort{Path: ScoreField, Desc: true})
+			continue
 		}
 		switch {
 		case !validName(name):

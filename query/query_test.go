@@ -164,7 +164,14 @@ func TestParseWhereErrors(t *testing.T) {
 		{`{"a":{"$inQuery":{"where":{}}}}`, 102, "improper usage of $inQuery"},
 		{`{"a":{"$select":{"key":"x"}}}`, 102, "improper usage of $select"},
 		{`{"$relatedTo":{}}`, 102, "improper usage of $relatedTo"},
-		{`{"a":{"$text":1}}`, 102, "$text is not supported in this version"},
+		{`{"a":{"$text":1}}`, 107, "bad $text: $search, should be object"},
+		{`{"a":{"$text":{"$search":"x"}}}`, 107, "bad $text: $search, should be object"},
+		{`{"a":{"$text":{"$search":{}}}}`, 107, "bad $text: $term, should be string"},
+		{`{"a":{"$text":{"$search":{"$term":1}}}}`, 107, "bad $text: $term, should be string"},
+		{`{"a":{"$text":{"$search":{"$term":"x","$language":1}}}}`, 107, "bad $text: $language, should be string"},
+		{`{"a":{"$text":{"$search":{"$term":"x","$language":"tlh"}}}}`, 107, `bad $text: $language "tlh" is not supported`},
+		{`{"a":{"$text":{"$search":{"$term":"x","$caseSensitive":"no"}}}}`, 107, "bad $text: $caseSensitive, should be boolean"},
+		{`{"a":{"$text":{"$search":{"$term":"x","$diacriticSensitive":1}}}}`, 107, "bad $text: $diacriticSensitive, should be boolean"},
 	} {
 		_, err := query.ParseWhere(decode(t, tt.where), query.Limits{}, query.Scope{})
 		var e *parse.Error

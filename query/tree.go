@@ -137,6 +137,8 @@ func PathOf(n Node) Path {
 		return n.Path
 	case *Regex:
 		return n.Path
+	case *Text:
+		return n.Path
 	case *Near:
 		return n.Path
 	case *Within:
@@ -278,6 +280,9 @@ func appendCanonical(b []byte, n Node) []byte {
 		options := strings.Split(n.Options, "")
 		slices.Sort(options)
 		return appendStrings(b, "regex", string(n.Path), n.Pattern, strings.Join(slices.Compact(options), ""))
+	case *Text:
+		b = appendStrings(b, "text", string(n.Path), n.Term, n.Language)
+		return append(strconv.AppendBool(strconv.AppendBool(append(b, '('), n.CaseSensitive), n.DiacriticSensitive), ')')
 	case *Near:
 		b = append(strconv.AppendQuote(append(b, "near("...), string(n.Path)), ',')
 		b = appendFloats(b, n.Point.Latitude, n.Point.Longitude)

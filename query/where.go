@@ -330,13 +330,9 @@ func (p *parser) constraint(path Path, key string, v parse.Value, all *parse.Map
 	case "$geoIntersects":
 		return intersects(path, v)
 	case "$text":
-		return nil, unsupported(key)
+		return p.text(path, v)
 	}
 	return nil, parse.Errorf(parse.InvalidJSON, "bad constraint: %s", key)
-}
-
-func unsupported(op string) error {
-	return parse.Errorf(parse.InvalidQuery, "%s is not supported in this version", op)
 }
 
 // checkOperand refuses operators inside a value, and what has no order in a

@@ -96,6 +96,8 @@ func systemIndexes(class string) []Index {
 		}
 	case SessionClass:
 		return []Index{on("sessionToken_1", "sessionToken", true, false), on("user_1", "user", false, false)}
+	case InstallationClass:
+		return []Index{on("installationId_1", "installationId", false, false), on("deviceToken_1", "deviceToken", false, false)}
 	case RoleClass:
 		return []Index{on("name_1", "name", true, false)}
 	case "_Idempotency":

@@ -19,6 +19,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/internal/installation"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
@@ -36,8 +37,9 @@ const drainTimeout = 25 * time.Second
 type Option func(*settings)
 
 type settings struct {
-	cloud []func(*cloudcode.App)
-	log   *slog.Logger
+	cloud      []func(*cloudcode.App)
+	migrations []Migrations
+	log        *slog.Logger
 }
 
 // WithCloud adds cloud code: register is called once, before the first request.
@@ -136,11 +138,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	s.shared = newShared(set.log)
 	closers = append(closers, func() { _ = s.shared.close() })
 	s.registry = schema.NewRegistry(s.store)
-	if err := s.applySchema(ctx, file); err != nil {
-		return nil, err
-	}
 	gate, err := newGate(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.applySchema(ctx, file, set.migrations, parts{gate: gate, providers: providers}); err != nil {
 		return nil, err
 	}
 	if err := s.build(cfg, gate, app, providers, file); err != nil {
@@ -150,89 +152,30 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	return s, nil
 }
 
-// applySchema loads the stored classes and brings them up to the schema file.
-func (s *Server) applySchema(ctx context.Context, file *schema.Document) error {
-	if err := s.registry.Load(ctx); err != nil {
-		return fmt.Errorf("load schema: %w", err)
-	}
-	if file == nil {
-		return nil
-	}
-	_, err := s.registry.Apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		steps, warnings, err := file.Plan(have)
-		for _, w := range warnings {
-			s.log.WarnContext(ctx, w)
-		}
-		for i := range steps {
-			if steps[i].Destroys() {
-				s.log.WarnContext(ctx, "data goes, as the schema file asks", "step", schema.Describe(have, steps[i:i+1])[0])
-			}
-		}
-		return steps, err
-	})
-	if err != nil {
-		return fmt.Errorf("apply schema: %w", err)
-	}
-	return nil
-}
-
 // build makes the services and the handler.
 func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, providers map[string]cloudcode.AuthProvider, file *schema.Document) error {
 	limits := query.Limits{}
 	pub := &publisher{}
-	denylist, err := newDenylist(cfg)
+	complexity, _, err := newComplexity(cfg)
 	if err != nil {
 		return err
 	}
-	complexity, subqueryLimit, err := newComplexity(cfg)
+	bus, err := s.bus()
 	if err != nil {
 		return err
 	}
-	objs := objects.New(s.store, s.registry, app, objects.Options{
-		Gate:                     gate,
-		Publisher:                pub,
-		ObjectIDSize:             cfg.ObjectIDSize,
-		DefaultLimit:             cfg.DefaultLimit,
-		MaxLimit:                 cfg.MaxLimit,
-		AllowClientClassCreation: cfg.AllowClientClassCreation,
-		AllowCustomObjectID:      cfg.AllowCustomObjectID,
-		QueryLimits:              limits,
-		Denylist:                 denylist,
-		SubqueryLimit:            subqueryLimit,
-		CursorSecret:             []byte(cfg.MasterKey),
-		Log:                      s.log,
-	})
-	sessionLength := time.Duration(cfg.SessionLength) * time.Second
-	if !cfg.ExpireInactiveSessions {
-		sessionLength = 0
-	}
-	cacheTTL := time.Duration(cfg.CacheTTL) * time.Millisecond
-	var bus cache.Bus
-	if s.embedded {
-		cacheTTL = 0 // nobody else writes, and nobody has to be told
-	} else if url, err := cfg.RedisURL(); err != nil {
+	objs, users, err := s.services(parts{gate, app, pub, bus, providers})
+	if err != nil {
 		return err
-	} else if url != "" {
-		if bus, err = s.shared.redis(url); err != nil {
-			return err
-		}
 	}
-	users := auth.New(objs, auth.Options{
-		SessionLength:                sessionLength,
-		PasswordCost:                 cfg.PasswordCost,
-		Providers:                    providers,
-		EnableAnonymous:              cfg.EnableAnonymousUsers,
-		AllowExpiredAuthData:         cfg.AllowExpiredAuthDataToken,
-		EnforcePrivateUsers:          cfg.EnforcePrivateUsers,
-		RevokeSessionOnPasswordReset: cfg.RevokeSessionOnPasswordReset,
-		FoldedNames:                  s.embedded,
-		CacheTTL:                     cacheTTL,
-		CacheSize:                    cfg.CacheMaxSize,
-		Bus:                          bus,
-		Channel:                      "pargo:" + cfg.AppID + ":changes",
-		Log:                          s.log,
-	})
 	s.users = users
+	inst, err := cfg.Installations()
+	if err != nil {
+		return err
+	}
+	installation.Register(objs, installation.Options{
+		Update: inst.Action == "update", PreferID: inst.MergePriority == "installationId", EnforceAuth: inst.EnforceAuth, Log: s.log,
+	})
 	// Caches are told of a change before live queries are, so that these
 	// judge by the rights in force.
 	pub.to = append(pub.to, users)
@@ -313,6 +256,77 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return nil
+}
+
+// bus tells other servers of what the caches have to forget; nil without any.
+func (s *Server) bus() (cache.Bus, error) {
+	if s.embedded { // nobody else writes, and nobody has to be told
+		return nil, nil
+	}
+	url, err := s.cfg.RedisURL()
+	if err != nil || url == "" {
+		return nil, err
+	}
+	return s.shared.redis(url)
+}
+
+// parts are what the services are made of besides the options.
+type parts struct {
+	gate      *access.Gate
+	app       *cloudcode.App
+	pub       objects.Publisher
+	bus       cache.Bus
+	providers map[string]cloudcode.AuthProvider
+}
+
+// services makes the services of objects and users.
+func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
+	denylist, err := newDenylist(s.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, subqueryLimit, err := newComplexity(s.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	objs := objects.New(s.store, s.registry, p.app, objects.Options{
+		Gate:                     p.gate,
+		Publisher:                p.pub,
+		ObjectIDSize:             s.cfg.ObjectIDSize,
+		DefaultLimit:             s.cfg.DefaultLimit,
+		MaxLimit:                 s.cfg.MaxLimit,
+		AllowClientClassCreation: s.cfg.AllowClientClassCreation,
+		AllowCustomObjectID:      s.cfg.AllowCustomObjectID,
+		QueryLimits:              query.Limits{},
+		Denylist:                 denylist,
+		SubqueryLimit:            subqueryLimit,
+		CursorSecret:             []byte(s.cfg.MasterKey),
+		Log:                      s.log,
+	})
+	sessionLength := time.Duration(s.cfg.SessionLength) * time.Second
+	if !s.cfg.ExpireInactiveSessions {
+		sessionLength = 0
+	}
+	cacheTTL := time.Duration(s.cfg.CacheTTL) * time.Millisecond
+	if s.embedded {
+		cacheTTL = 0 // nobody else writes
+	}
+	users := auth.New(objs, auth.Options{
+		SessionLength:                sessionLength,
+		PasswordCost:                 s.cfg.PasswordCost,
+		Providers:                    p.providers,
+		EnableAnonymous:              s.cfg.EnableAnonymousUsers,
+		AllowExpiredAuthData:         s.cfg.AllowExpiredAuthDataToken,
+		EnforcePrivateUsers:          s.cfg.EnforcePrivateUsers,
+		RevokeSessionOnPasswordReset: s.cfg.RevokeSessionOnPasswordReset,
+		FoldedNames:                  s.embedded,
+		CacheTTL:                     cacheTTL,
+		CacheSize:                    s.cfg.CacheMaxSize,
+		Bus:                          p.bus,
+		Channel:                      "pargo:" + s.cfg.AppID + ":changes",
+		Log:                          s.log,
+	})
+	return objs, users, nil
 }
 
 // publisher hands changes to all who want them, in order.
@@ -411,6 +425,12 @@ func (s *Server) Classes() []string {
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
+	following, stopFollowing := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		s.registry.Follow(following, s.pace(), s.log)
+	}()
 	var serveErr error
 	select {
 	case <-ctx.Done():
@@ -432,6 +452,8 @@ func (s *Server) Run(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("close live queries: %w", err))
 		}
 	}
+	stopFollowing()
+	<-followed
 	s.users.Close()
 	if err := s.shared.close(); err != nil {
 		errs = append(errs, fmt.Errorf("close redis: %w", err))

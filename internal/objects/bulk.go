@@ -27,9 +27,9 @@ type Outcome struct {
 // all, and no hook sees the objects before its own.
 func (s *Service) CreateAll(ctx context.Context, p *access.Principal, writes []*Write) []Outcome {
 	b := s.bulk(writes[0].Class, len(writes), s.app.HasBeforeSave)
-	b.each(func(i int) (err error) {
-		b.ready[i], err = s.prepareCreate(ctx, p, writes[i])
-		return err
+	b.each(func(i int) error {
+		wr, err := s.prepareCreate(ctx, p, writes[i])
+		return b.prepared(ctx, p, i, writes[i], wr, err)
 	})
 	together, objects := b.together(), make([]*parse.Object, 0, len(writes))
 	for _, i := range together {
@@ -69,9 +69,9 @@ func (s *Service) UpdateAll(ctx context.Context, p *access.Principal, writes []*
 	if err != nil {
 		return b.refuse(err)
 	}
-	b.each(func(i int) (err error) {
-		b.ready[i], err = s.prepareUpdate(ctx, p, writes[i], known)
-		return err
+	b.each(func(i int) error {
+		wr, err := s.prepareUpdate(ctx, p, writes[i], known)
+		return b.prepared(ctx, p, i, writes[i], wr, err)
 	})
 	together, updates := b.together(), make([]*storage.Update, 0, len(writes))
 	for _, i := range together {
@@ -268,6 +268,17 @@ func (b *bulk) apart(do func(wr *writing) (*Saved, parse.Change, error)) {
 	}
 }
 
+// prepared keeps a write for the store, or does at once one that a rule has
+// led to another object.
+func (b *bulk) prepared(ctx context.Context, p *access.Principal, i int, w *Write, wr *writing, err error) error {
+	if err != nil {
+		b.out[i].Saved, err = b.s.follow(ctx, p, w, err)
+		return err
+	}
+	b.ready[i] = wr
+	return nil
+}
+
 // class is the definition in force: it has the fields that any of the writes
 // brought into being.
 func (b *bulk) class() *schema.Class {
@@ -289,7 +300,7 @@ func (b *bulk) finish(ctx context.Context) []Outcome {
 	if ruled || b.s.app.HasAfterSave(b.name) {
 		b.hooked = true
 		b.each(func(i int) error {
-			if b.out[i].Saved == nil {
+			if b.ready[i] == nil { // failed, or already finished
 				return b.out[i].Err
 			}
 			return b.ready[i].finish(ctx, b.out[i].Saved)

@@ -14,7 +14,7 @@ import (
 func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
 	wr, err := s.prepareCreate(ctx, p, w)
 	if err != nil {
-		return nil, err
+		return s.follow(ctx, p, w, err)
 	}
 	if err := wr.insert(ctx); err != nil {
 		return nil, wr.duplicate(err)
@@ -52,7 +52,7 @@ func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write
 	if err := wr.read(w.Body); err != nil {
 		return nil, err
 	}
-	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
+	if err := wr.beforeWrite(ctx); err != nil {
 		return nil, err
 	}
 	if err := wr.own(); err != nil {
@@ -121,7 +121,7 @@ func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op s
 	return &writing{
 		WriteState: WriteState{
 			Principal: p, Class: c, Update: op == schema.Update, Response: &parse.Map{}, Store: s.store,
-			Memo: w.Memo,
+			Memo: w.Memo, Led: w.led,
 		},
 		s: s, rule: rule, plan: plan, missing: missing,
 	}, nil

@@ -58,6 +58,9 @@ func (r *reading) newPage(cursor string) (*page, error) {
 		if s.From != nil {
 			return nil, parse.Errorf(parse.InvalidQuery, "cursor cannot be combined with an order by distance")
 		}
+		if s.Path == query.ScoreField {
+			return nil, parse.Errorf(parse.InvalidQuery, "cursor cannot be combined with an order by $score")
+		}
 	}
 	pg := &page{cursor: cursor, order: totalOrder(order)}
 	b := strconv.AppendQuote(nil, r.class.Name)

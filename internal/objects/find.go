@@ -192,7 +192,7 @@ func (r *reading) prepare(ctx context.Context) error {
 		return err
 	}
 	r.where = r.rule.Constrain(r.p, query.AllOf(where, plan.Constraint(false)))
-	return nil
+	return r.ensureText(ctx)
 }
 
 // run fetches the objects and makes them ready to leave.
@@ -206,8 +206,16 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 		ctx = cloudcode.WithContext(ctx, r.context)
 	}
 	relations := r.relations()
+	scored, scoreWanted := r.scored(), r.scoreWanted()
 	for i, o := range list {
+		var score parse.Value
+		if scored {
+			score, _ = takeScore(o)
+		}
 		o = r.project(r.plan.Strip(o))
+		if scored && scoreWanted {
+			o.Set(keyScore, score)
+		}
 		for _, f := range relations {
 			if !r.plan.Hides(o, f.Name) {
 				o.Set(f.Name, parse.Relation{ClassName: f.TargetClass})
@@ -243,7 +251,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 func (r *reading) storageFind(inc *includeNode) *storage.Find {
 	return &storage.Find{
 		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
-		AnyOrder: r.included, Advice: r.q.Advice,
+		AnyOrder: r.included, Score: r.scored(), Advice: r.q.Advice,
 		// The classes of the server have rules and hooks that look at every field.
 		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
 	}
@@ -276,10 +284,14 @@ func (r *reading) order() []query.Sort {
 	if len(order) == 0 {
 		order = query.NearOrder(r.q.Where)
 	}
-	for _, o := range order {
-		if r.class.Field(o.Path.Root()) == nil {
-			return slices.DeleteFunc(slices.Clone(order), func(o query.Sort) bool { return r.class.Field(o.Path.Root()) == nil })
+	unknown := func(o query.Sort) bool {
+		if o.Path == query.ScoreField {
+			return query.TextOf(r.where) == nil
 		}
+		return r.class.Field(o.Path.Root()) == nil
+	}
+	if slices.ContainsFunc(order, unknown) {
+		return slices.DeleteFunc(slices.Clone(order), unknown)
 	}
 	return order
 }
@@ -316,7 +328,9 @@ func (r *reading) fetch(inc *includeNode) []string {
 		}
 	}
 	for _, k := range r.q.Keys {
-		add(root(k))
+		if k != query.ScoreKey {
+			add(root(k))
+		}
 	}
 	if inc != nil && r.q.IncludeAll {
 		for f := range inc.children {

@@ -20,6 +20,9 @@ type Write struct {
 	If query.Node
 	// Memo is for the rule of the class, and changed by it: see WriteState.Memo.
 	Memo any
+
+	// led: a rule has led another write to this one.
+	led bool
 }
 
 // Saved is a write that was done.
@@ -83,6 +86,12 @@ type WriteState struct {
 	// ACL, if SetACL, is the object's new ACL; nil: none.
 	ACL    *parse.ACL
 	SetACL bool
+	// Instead, if BeforeWrite sets it, is the id of an object that is to be
+	// updated instead of this write being done. The caller's rights are those
+	// of that update, for which BeforeWrite is called again.
+	Instead string
+	// Led: the write is the update of an object that the rule has named.
+	Led bool
 	// Response is what the rule adds to the answer.
 	Response *parse.Map
 	// Memo belongs to the rule: what it has found out and must not find out

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/cipher"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/pargo-baas/pargo/cloudcode"
@@ -68,6 +69,8 @@ type core struct {
 	root  *Service
 	// cursors seals the cursors of pages.
 	cursors cipher.AEAD
+	// textTried holds the fields for which a text index could not be made.
+	textTried sync.Map
 }
 
 // New returns a Service on a store. The app may not be nil.

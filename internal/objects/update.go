@@ -28,8 +28,11 @@ func moved(err error) bool { return errors.Is(err, errChanged) || errors.Is(err,
 func (s *Service) Update(ctx context.Context, p *access.Principal, w *Write) (*Saved, error) {
 	for range rereads {
 		saved, err := s.update(ctx, p, w)
-		if !moved(err) {
-			return saved, err
+		if err != nil && !moved(err) {
+			return s.follow(ctx, p, w, err)
+		}
+		if err == nil {
+			return saved, nil
 		}
 	}
 	return nil, errContended()
@@ -74,7 +77,7 @@ func (s *Service) prepareUpdate(ctx context.Context, p *access.Principal, w *Wri
 		}
 		wr.target = unchanged(wr.target, wr.Before)
 	}
-	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
+	if err := wr.beforeWrite(ctx); err != nil {
 		return nil, err
 	}
 	w.Memo = wr.Memo

@@ -42,6 +42,35 @@ type writing struct {
 	target query.Node
 }
 
+// elsewhere says that a write is to update another object than it names.
+type elsewhere struct {
+	id   string
+	memo any
+}
+
+func (e *elsewhere) Error() string { return "the write is to change " + e.id }
+
+// beforeWrite asks the rule of the class.
+func (wr *writing) beforeWrite(ctx context.Context) error {
+	if err := wr.rule.BeforeWrite(ctx, &wr.WriteState); err != nil {
+		return err
+	}
+	if id := wr.Instead; id != "" && !wr.Led && (id != wr.ID || !wr.Update) {
+		return &elsewhere{id, wr.Memo}
+	}
+	return nil
+}
+
+// follow does a write that a rule has led to another object; any other error
+// is returned as it is.
+func (s *Service) follow(ctx context.Context, p *access.Principal, w *Write, err error) (*Saved, error) {
+	var e *elsewhere
+	if !errors.As(err, &e) {
+		return nil, err
+	}
+	return s.Update(ctx, p, &Write{Class: w.Class, ID: e.id, Body: w.Body, If: w.If, Memo: e.memo, led: true})
+}
+
 // read takes the body of a write apart.
 func (wr *writing) read(body *parse.Map) error {
 	if err := wr.s.o.Denylist.check(body); err != nil {

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ type Server struct {
 	Handler http.Handler
 	URL     string
 	vars    map[string]string
+	stop    func()
 }
 
 // Database is one database that scenarios run on.
@@ -151,6 +153,21 @@ func Run(t *testing.T, scenarios []Scenario) {
 // Start starts a server and stops it at the end of the test.
 func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud func(*cloudcode.App)) *Server {
 	t.Helper()
+	var opts []server.Option
+	if cloud != nil {
+		opts = append(opts, server.WithCloud(cloud))
+	}
+	s, err := TryStart(t, databaseURI, change, opts...)
+	if err != nil {
+		t.Fatalf("start server: %v", err)
+	}
+	return s
+}
+
+// TryStart is Start for servers that may refuse to start. It may be called from
+// many goroutines.
+func TryStart(t *testing.T, databaseURI string, change func(*config.Config), opts ...server.Option) (*Server, error) {
+	t.Helper()
 	cfg := config.Default()
 	cfg.AppID, cfg.MasterKey = AppID, MasterKey
 	cfg.Host, cfg.Port = "127.0.0.1", 0
@@ -160,26 +177,30 @@ func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud 
 	if change != nil {
 		change(&cfg)
 	}
-	opts := []server.Option{server.WithLogger(slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError})))}
-	if cloud != nil {
-		opts = append(opts, server.WithCloud(cloud))
-	}
+	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	s, err := server.New(ctx, cfg, opts...)
+	s, err := server.New(ctx, cfg, append([]server.Option{server.WithLogger(log)}, opts...)...)
 	if err != nil {
 		cancel()
-		t.Fatalf("start server: %v", err)
+		return nil, err
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("stop server: %v", err)
-		}
-	})
-	return &Server{Handler: s.Handler(), URL: s.URL(), vars: map[string]string{}}
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("stop server: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return &Server{Handler: s.Handler(), URL: s.URL(), vars: map[string]string{}, stop: stop}, nil
 }
+
+// Stop stops the server before the test ends.
+func (s *Server) Stop() { s.stop() }
 
 // testWriter sends the server's errors to the test's log.
 type testWriter struct{ t *testing.T }

@@ -39,6 +39,9 @@ type Find struct {
 	Limit int // query.NoLimit: all
 	// Keys lists the top-level fields wanted; nil: all. Adapters may return more.
 	Keys []string
+	// Score: the objects come with how well they match the search that
+	// query.TextOf finds in Where, in query.ScoreField; an Order may have it.
+	Score bool
 	// AnyOrder: without an Order, the objects may come in any order, which
 	// spares a database the sorting. Not with Skip, nor with a Limit.
 	AnyOrder bool

@@ -68,6 +68,7 @@ type Config struct {
 	AllowHeaders                 []string        `opt:"allowHeaders" env:"PARSE_SERVER_ALLOW_HEADERS" help:"More request headers that browsers may send."`
 	RouteAllowList               []string        `opt:"routeAllowList" env:"PARSE_SERVER_ROUTE_ALLOW_LIST" help:"Regular expressions of the only routes open to clients."`
 	RequestKeywordDenylist       json.RawMessage `opt:"requestKeywordDenylist" env:"PARSE_SERVER_REQUEST_KEYWORD_DENYLIST" help:"Keys and values, as regular expressions, that no written data may have."`
+	Installation                 json.RawMessage `opt:"installation" env:"PARSE_SERVER_INSTALLATION" help:"{\"duplicateDeviceTokenAction\":\"delete\",\"duplicateDeviceTokenMergePriority\":\"deviceToken\",…}: what happens when two installations have one device token."`
 	CacheAdapter                 json.RawMessage `opt:"cacheAdapter" env:"PARSE_SERVER_CACHE_ADAPTER" secret:"uri" help:"Redis that several servers of the application share: {\"module\":\"redis\",\"options\":{\"url\":\"redis://…\"}}, or the URL alone."`
 	CacheTTL                     int             `opt:"cacheTTL" env:"PARSE_SERVER_CACHE_TTL" help:"Milliseconds for which sessions and roles are believed without a look into the database; of no matter on SQLite."`
 	CacheMaxSize                 int             `opt:"cacheMaxSize" env:"PARSE_SERVER_CACHE_MAX_SIZE" help:"Sessions kept in memory."`
@@ -226,6 +227,9 @@ func (c *Config) Validate() error {
 		p.addf("%s", err)
 	}
 	c.checkCache(&p)
+	if _, err := c.Installations(); err != nil {
+		p.addf("%s", err)
+	}
 	if _, err := c.RateLimits(); err != nil {
 		p.addf("%s", err)
 	}

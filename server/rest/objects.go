@@ -67,9 +67,18 @@ func update(ctx context.Context, c *call) (reply, error) {
 	}
 	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body})
 	if err != nil {
-		return reply{}, foreignUser(class, c.principal, err)
+		return reply{}, absent(class, foreignUser(class, c.principal, err))
 	}
 	return c.saved(class, saved), nil
+}
+
+// absent gives the update of an installation that is not there the text that
+// SDKs look for: they then save it anew (reference 03 §16).
+func absent(class string, err error) error {
+	if class == schema.InstallationClass && parse.CodeOf(err) == parse.ObjectNotFound {
+		return parse.Errorf(parse.ObjectNotFound, "Object not found for update.")
+	}
+	return err
 }
 
 // remove is DELETE /classes/:className/:objectId (reference 01 §5.5).

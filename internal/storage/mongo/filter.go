@@ -33,6 +33,7 @@ type filter struct {
 	matcher *query.Matcher // decides on what comes back; nil: doc is exact
 	scan    *query.Scan    // the run of matcher; nil without one
 	never   bool           // nothing can match
+	text    bool           // the database searches, and knows the scores
 }
 
 // match reports whether an object that the database returned is meant.
@@ -51,11 +52,14 @@ var emptyDocument = []byte{5, 0, 0, 0, 0}
 // newFilter translates a where clause.
 func newFilter(class *schema.Class, where query.Node) (*filter, error) {
 	w := walker{class: class}
+	if n := query.TextOf(where); n != nil && textIndex(class, n.Path) != nil {
+		w.text = n
+	}
 	c := w.node(where)
 	if w.enc.err != nil {
 		return nil, w.enc.err
 	}
-	f := &filter{doc: c.doc, never: c.never}
+	f := &filter{doc: c.doc, never: c.never, text: w.text != nil && !c.never}
 	if f.doc == nil {
 		f.doc = emptyDocument
 	}
@@ -71,6 +75,7 @@ func newFilter(class *schema.Class, where query.Node) (*filter, error) {
 
 type walker struct {
 	class *schema.Class
+	text  *query.Text // the one search that the database does; nil: none
 	enc   encoder
 }
 
@@ -92,6 +97,8 @@ func (w *walker) node(n query.Node) cond {
 		return w.exists(w.resolve(n.Path), n.Want)
 	case *query.Regex:
 		return w.regex(n)
+	case *query.Text:
+		return w.search(n)
 	case *query.Near:
 		return w.area(n.Path, n.Area())
 	case *query.Within:

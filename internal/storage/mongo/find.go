@@ -36,9 +36,11 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	if f.Advice != nil {
 		advise(opts, f.Class, f.Advice)
 	}
-	if sortedHere(f) {
+	score := scorer(f)
+	if sortedHere(f, flt) {
 		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)
 		err := d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
+			score(o)
 			top.Add(o)
 			return true
 		})
@@ -67,6 +69,7 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 			skip--
 			return true
 		}
+		score(o)
 		out = append(out, o)
 		return limit < 0 || len(out) < limit
 	})
@@ -86,14 +89,14 @@ type page struct {
 // nothing may be skipped there.
 func pageOf(f *storage.Find, flt *filter) page {
 	var p page
-	if sortedHere(f) {
+	if sortedHere(f, flt) {
 		return p
 	}
 	if len(f.Order) > 0 {
 		p.sort = sortDocument(f.Class, f.Order)
 	}
 	if flt.matcher == nil {
-		p.skip, p.limit, p.projection = f.Skip, max(f.Limit, 0), projection(f.Class, f.Keys)
+		p.skip, p.limit, p.projection = f.Skip, max(f.Limit, 0), projection(f.Class, scoredKeys(f))
 	}
 	return p
 }
@@ -168,9 +171,16 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node, a
 }
 
 // sortedHere reports whether an order has a field whose values MongoDB orders
-// and package query does not, or, for a strict one, may order in another way.
-func sortedHere(f *storage.Find) bool {
+// and package query does not, or, for a strict one, may order in another way,
+// or a score that MongoDB does not know.
+func sortedHere(f *storage.Find, flt *filter) bool {
 	for _, s := range f.Order {
+		if s.Path == query.ScoreField {
+			if !flt.text || f.Strict {
+				return true
+			}
+			continue
+		}
 		t := resolve(f.Class, string(s.Path))
 		if s.From != nil || f.Strict && (t.deep || t.opaque || t.typ == 0) || !t.deep && (short(t.typ) || t.typ == schema.Array || t.typ == schema.Object) {
 			return true
@@ -190,6 +200,10 @@ func sortDocument(class *schema.Class, order []query.Sort) []byte {
 			continue
 		}
 		seen[t.key] = true
+		if s.Path == query.ScoreField {
+			dst = textScore(dst)
+			continue
+		}
 		direction := int32(1)
 		if s.Desc {
 			direction = -1

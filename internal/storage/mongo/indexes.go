@@ -119,6 +119,10 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	if idx.Sparse {
 		o.SetSparse(true)
 	}
+	if isText(idx) {
+		// Else a field "language" of an object would have to be one that MongoDB knows.
+		o.SetLanguageOverride(languageOverride)
+	}
 	if idx.CaseInsensitive {
 		o.SetCollation(&options.Collation{Locale: "en_US", Strength: 2})
 	}
@@ -167,6 +171,9 @@ func (d *DB) acceptIndex(ctx context.Context, className string, idx *schema.Inde
 		return err
 	}
 	for _, r := range real {
+		if r.sameWords(idx) {
+			return nil
+		}
 		if bytes.Equal(r.Key, keys) && r.Unique == unique(className, idx) && r.folds() == idx.CaseInsensitive {
 			return nil
 		}
@@ -236,6 +243,7 @@ type realIndex struct {
 	Key       bson.Raw `bson:"key"`
 	Unique    bool     `bson:"unique"`
 	Sparse    bool     `bson:"sparse"`
+	Weights   bson.Raw `bson:"weights"` // of a text index: its fields
 	Collation struct {
 		Strength int `bson:"strength"`
 	} `bson:"collation"`

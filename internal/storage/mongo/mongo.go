@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,9 @@ type Options struct {
 	// AuthProviders are the providers whose ids belong to one user each;
 	// anonymous is one of them always.
 	AuthProviders []string
+	// Lease is how long a lock of the schema holds without a sign of life of
+	// its owner; 0: 10 seconds.
+	Lease time.Duration
 	// Log hears of what goes on at the start; nil: nothing.
 	Log *slog.Logger
 }
@@ -51,6 +55,7 @@ type DB struct {
 	client *mongo.Client
 	db     *mongo.Database
 	prefix string
+	lease  time.Duration
 	log    *slog.Logger
 	// maxTime: see Options.MaxTime.
 	maxTime time.Duration
@@ -98,6 +103,7 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		client: client,
 		db:     client.Database(name),
 		prefix: o.CollectionPrefix,
+		lease:  cmp.Or(o.Lease, schemaLease),
 		log:    log, maxTime: o.MaxTime,
 
 		providers: authProviders(o.AuthProviders),

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -186,6 +187,11 @@ func completeClass(ctx context.Context, c *conn, have, def *schema.Class) error 
 }
 
 func dropClass(ctx context.Context, c *conn, have *schema.Class) error {
+	for i := range have.Indexes {
+		if err := dropText(ctx, c, have.Name, have.Indexes[i].Name); err != nil {
+			return err
+		}
+	}
 	if _, err := c.exec(ctx, "DROP TABLE "+quote(tableName(have.Name))); err != nil {
 		return err
 	}
@@ -231,13 +237,13 @@ func dropField(ctx context.Context, c *conn, have *schema.Class, f *schema.Field
 	if hasColumn(f.Type) {
 		drop = append(drop, fieldColumn(f.Name))
 	}
-	for _, col := range t.folded {
-		if col.field == f.Name {
-			if there, err := hasFolded(ctx, c, have.Name, f.Name); err != nil {
-				return err
-			} else if there {
-				drop = append(drop, col.sql)
-			}
+	for _, sql := range []string{foldedColumn(f.Name), wordsColumn(f.Name)} {
+		there, err := hasColumnOf(ctx, c, have.Name, &column{sql: sql})
+		if err != nil {
+			return err
+		}
+		if there {
+			drop = append(drop, sql)
 		}
 	}
 	for _, col := range drop {
@@ -262,57 +268,79 @@ func dropIndex(ctx context.Context, c *conn, have *schema.Class, name string) er
 			return err
 		}
 	}
-	return nil
+	return dropText(ctx, c, have.Name, name)
 }
 
-func hasFolded(ctx context.Context, c *conn, class, field string) (bool, error) {
-	n, err := c.queryString(ctx, "SELECT count(*) FROM pragma_table_xinfo(?) WHERE name = ?",
-		tableName(class), strings.Trim(foldedColumn(field), `"`))
+func hasColumnOf(ctx context.Context, c *conn, class string, col *column) (bool, error) {
+	n, err := c.queryString(ctx, "SELECT count(*) FROM pragma_table_xinfo(?) WHERE name = ?", tableName(class), strings.Trim(col.sql, `"`))
 	return n != "0", err
 }
 
-// ensureFolded makes and fills the case-folded columns of a case-insensitive index.
-func ensureFolded(ctx context.Context, c *conn, t *table) error {
-	for _, col := range t.folded {
-		there, err := hasFolded(ctx, c, t.class.Name, col.field)
-		if err != nil {
+// ensureDerived makes and fills the second columns of an index.
+func ensureDerived(ctx context.Context, c *conn, t *table, ix *schema.Index) error {
+	for i := range t.folded {
+		col := &t.folded[i]
+		there, err := hasColumnOf(ctx, c, t.class.Name, col)
+		switch {
+		case err != nil:
 			return err
-		}
-		if there {
-			continue
-		}
-		if _, err := c.exec(ctx, "ALTER TABLE "+t.sql+" ADD COLUMN "+col.sql+" TEXT"); err != nil {
-			return err
-		}
-		type row struct {
-			id   driver.Value
-			text string
-		}
-		var rows []row
-		err = c.query(ctx, "SELECT rowid, "+fieldColumn(col.field)+" FROM "+t.sql+" WHERE "+fieldColumn(col.field)+" IS NOT NULL", nil,
-			func(r []driver.Value) (bool, error) {
-				s, _ := r[1].(string)
-				rows = append(rows, row{r[0], s})
-				return true, nil
-			})
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if _, err := c.exec(ctx, "UPDATE "+t.sql+" SET "+col.sql+" = ? WHERE rowid = ?", fold(r.text), r.id); err != nil {
+		case !there:
+			if _, err := c.exec(ctx, "ALTER TABLE "+t.sql+" ADD COLUMN "+col.sql+" TEXT"); err != nil {
 				return err
 			}
+		case !ix.On(col.field):
+			continue // another index keeps it true
+		}
+		if err := fillDerived(ctx, c, t, col); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// fillBatch is how many rows are in memory while a column is filled.
+const fillBatch = 500
+
+func fillDerived(ctx context.Context, c *conn, t *table, col *column) error {
+	field := fieldColumn(col.field)
+	if _, err := c.exec(ctx, "UPDATE "+t.sql+" SET "+col.sql+" = NULL WHERE "+col.sql+" IS NOT NULL"); err != nil {
+		return err
+	}
+	type row struct {
+		id   int64
+		text string
+	}
+	rows := make([]row, 0, fillBatch)
+	for last := int64(math.MinInt64); ; {
+		rows = rows[:0]
+		err := c.query(ctx, "SELECT rowid, "+field+" FROM "+t.sql+" WHERE rowid > ? AND "+field+" IS NOT NULL ORDER BY rowid LIMIT ?",
+			[]driver.Value{last, int64(fillBatch)}, func(r []driver.Value) (bool, error) {
+				id, _ := r[0].(int64)
+				s, _ := r[1].(string)
+				rows = append(rows, row{id, s})
+				return true, nil
+			})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, r := range rows {
+			if _, err := c.exec(ctx, "UPDATE "+t.sql+" SET "+col.sql+" = ? WHERE rowid = ?", col.value(r.text), r.id); err != nil {
+				return err
+			}
+		}
+		last = rows[len(rows)-1].id
+	}
 }
 
 // createIndex makes an index. One with a key that SQLite cannot index is
 // recorded with the class but not made.
 func createIndex(ctx context.Context, c *conn, cl *schema.Class, ix *schema.Index) error {
 	t := newTable(cl)
-	if err := ensureFolded(ctx, c, t); err != nil {
+	if err := ensureDerived(ctx, c, t, ix); err != nil {
 		return err
+	}
+	if cols := t.textColumns(ix); len(cols) > 0 {
+		return createText(ctx, c, t, ix, cols)
 	}
 	var keys, present []string
 	for _, k := range ix.Keys {

@@ -105,6 +105,7 @@ type statement struct {
 	matcher *query.Matcher // nil: the condition is said in SQL
 	sorted  bool           // the rows come in order
 	lazy    bool
+	score   func(*parse.Object) float64 // nil: nobody asks for it
 	// paged: numbers of rows are sorted in a query of their own, and then the
 	// rows of the page.
 	paged bool
@@ -166,6 +167,9 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 		}
 	}
 	s.sql, s.args = string(w.sql), w.args
+	if n := query.TextOf(f.Where); n != nil && f.Score {
+		s.score = n.Score()
+	}
 	return s, nil
 }
 
@@ -193,10 +197,16 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 		case scan != nil && !scan.Match(x.object):
 			return scan.Err() == nil, scan.Err()
 		case !s.sorted:
+			if s.score != nil {
+				x.object.Set(query.ScoreField, s.score(x.object))
+			}
 			top.Add(x)
 		case skip > 0:
 			skip--
 		default:
+			if s.score != nil {
+				x.object.Set(query.ScoreField, s.score(x.object))
+			}
 			row(x)
 			limit--
 		}
@@ -286,7 +296,7 @@ func (t *table) row(o *parse.Object) []driver.Value {
 		row = append(row, t.columns[i].of(o))
 	}
 	for i := range t.folded {
-		row = append(row, foldedOf(o, t.folded[i].field))
+		row = append(row, t.folded[i].derive(o))
 	}
 	return row
 }
@@ -339,7 +349,7 @@ func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, a
 		}
 	}
 	for i := range t.folded {
-		if v := foldedOf(after, t.folded[i].field); v != foldedOf(before, t.folded[i].field) {
+		if v := t.folded[i].derive(after); v != t.folded[i].derive(before) {
 			set(t.folded[i].sql, v)
 		}
 	}

@@ -34,6 +34,7 @@ type column struct {
 	sql    string // quoted
 	typ    schema.Type
 	target string // class of a Pointer
+	words  bool   // it has the stems of a text, see text.go
 }
 
 // table is what the adapter needs of one class, computed once per definition.
@@ -42,8 +43,8 @@ type table struct {
 	sql     string // quoted
 	columns []column
 	byField map[string]*column
-	// folded are the string fields that have a second, case-folded column for
-	// a case-insensitive index.
+	// folded are the string fields that have a second column: case-folded for a
+	// case-insensitive index, or with the stems for a text index.
 	folded []column
 	insert string
 	// selects reads documents; locates also where they lie.
@@ -169,11 +170,12 @@ func newTable(c *schema.Class) *table {
 }
 
 func (t *table) addIndex(ix *schema.Index) {
+	t.addWords(ix)
 	if ix.CaseInsensitive {
 		for _, k := range ix.Keys {
 			col := t.byField[k.Field]
 			if col == nil || col.typ != schema.String || isSystemField(k.Field) ||
-				slices.ContainsFunc(t.folded, func(f column) bool { return f.field == k.Field }) {
+				slices.ContainsFunc(t.folded, func(f column) bool { return f.field == k.Field && !f.words }) {
 				continue
 			}
 			t.folded = append(t.folded, column{field: k.Field, sql: foldedColumn(k.Field), typ: schema.String})
@@ -311,15 +313,6 @@ func (c *column) of(o *parse.Object) driver.Value {
 		return nil
 	}
 	return out
-}
-
-func foldedOf(o *parse.Object, field string) driver.Value {
-	v, _ := o.Fields.Get(field)
-	s, ok := v.(string)
-	if !ok {
-		return nil
-	}
-	return fold(s)
 }
 
 // fold maps every letter to the least of those that differ from it in case alone.

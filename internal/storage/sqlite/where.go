@@ -70,6 +70,8 @@ func (w *where) node(n query.Node) (exact bool) {
 		return w.not(func() bool { return w.exists(n.Path) })
 	case *query.Regex:
 		return w.regex(n)
+	case *query.Text:
+		return w.text(n)
 	case *query.Near:
 		return w.area(n.Path, n.Area())
 	case *query.Within:

@@ -64,6 +64,13 @@ func (m *Model) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, err
 	if err != nil {
 		return nil, err
 	}
+	if n := query.TextOf(f.Where); n != nil && f.Score {
+		score := n.Score()
+		for i, o := range list {
+			list[i] = clone(o)
+			list[i].Set(query.ScoreField, score(o))
+		}
+	}
 	slices.SortStableFunc(list, query.Less(f.Order))
 	list = list[min(f.Skip, len(list)):]
 	if f.Limit >= 0 {

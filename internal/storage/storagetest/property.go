@@ -20,7 +20,7 @@ const uniqueField = "t"
 
 // Small sets of values, so that queries meet objects.
 var (
-	texts    = []string{"", "a", "A", "ab", "b", "a|b", "ä", "x\"y", "100%"}
+	texts    = []string{"", "a", "A", "ab", "b", "a|b", "ä", "x\"y", "100%", "tea", "Teas and cakes", "green tea\n", "aab\nb"}
 	numbers  = []parse.Value{0.0, 1.0, -1.0, 1.5, 2.0, 1e300, parse.Int(1<<53 + 1)}
 	subjects = []string{"*", "u1", "u2", "role:a"}
 	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g", "q"}
@@ -187,8 +187,10 @@ func node(t *rapid.T, depth int) query.Node {
 		if rapid.Bool().Draw(t, "permission") {
 			return &query.Permission{Write: rapid.Bool().Draw(t, "write"), Subjects: subjects[:rapid.IntRange(1, 4).Draw(t, "subjects")]}
 		}
-		pattern := rapid.SampledFrom([]string{"^a", "^ab?", `^\Qa|b\E`, "b$", "A", "^a|b", "^", "^a{2}", "^(a|A)"}).Draw(t, "pattern")
-		return &query.Regex{Path: path, Pattern: pattern, Options: rapid.SampledFrom([]string{"", "i"}).Draw(t, "options")}
+		if rapid.Bool().Draw(t, "text") {
+			return search(t, path)
+		}
+		return pattern(t, path)
 	}
 	nodes := make([]query.Node, rapid.IntRange(1, 3).Draw(t, "branches"))
 	for i := range nodes {
@@ -201,6 +203,30 @@ func node(t *rapid.T, depth int) query.Node {
 		return &query.Or{Nodes: nodes}
 	}
 	return &query.Nor{Nodes: nodes}
+}
+
+// patterns have everything that a pattern may be made of, one of each.
+var patterns = []string{
+	"^a", "^ab?", `^\Qa|b\E`, "b$", "A", "^a|b", "^", "^a{2}", "^(a|A)", "", "^a$", `^\Qtea\E$`, "ea", `\Q|\E`, "tea$", `(?i)^TEA`,
+	`^(?=.*b)a`, `a(?!b)`, `(?<=a)b`, `(?<!a)b`, `(a)\1`, `(?>a+)b`, `a++b`, `(?x) a \| b # text`, `[[:upper:]]`, `\bc`, `\s`, `^b`, `e.*\Z`,
+	`^\p{L}+$`, `(?<n>e)a\k<n>?`, `[^a-z]`,
+}
+
+func pattern(t *rapid.T, path query.Path) query.Node {
+	return &query.Regex{
+		Path: path, Pattern: rapid.SampledFrom(patterns).Draw(t, "pattern"),
+		Options: rapid.SampledFrom([]string{"", "i", "m", "s", "x", "imsx"}).Draw(t, "options"),
+	}
+}
+
+// search draws a search of words that all databases take for the same.
+func search(t *rapid.T, path query.Path) query.Node {
+	term := rapid.SampledFrom([]string{"tea", "TEAS", "cake green", "tea -cake", `"green tea"`, "-tea", "and", `tea -"and cakes"`}).Draw(t, "term")
+	n, err := query.NewText(path, term, "", rapid.IntRange(0, 3).Draw(t, "case") == 0, rapid.IntRange(0, 3).Draw(t, "marks") == 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // update draws operations that suit the types of the fields.
@@ -237,7 +263,7 @@ func RunProperty(t *testing.T, open func(t *testing.T) storage.Store) {
 		round++
 		p := pair{got: s, want: NewModel(), class: NewClass(fmt.Sprintf("Random%d", round), schema.Index{
 			Name: "s_1", Keys: []schema.IndexKey{{Field: "s"}},
-		}, schema.Index{
+		}, *TextIndex("s"), schema.Index{
 			Name: "t_1", Keys: []schema.IndexKey{{Field: uniqueField}}, Unique: true, Sparse: true,
 		})}
 		create(t, s, p.class)
@@ -319,6 +345,9 @@ func (p *pair) find(t *testing.T, rt *rapid.T) {
 			from := point(rt)
 			f.Order = append(f.Order, query.Sort{Path: "g", From: &from, Desc: rapid.Bool().Draw(rt, "farthest")})
 		}
+		if !f.Strict && rapid.IntRange(0, 3).Draw(rt, "found") == 0 {
+			f.Where, f.Score = query.AllOf(search(rt, "s"), f.Where), true
+		}
 		f.Order = append(f.Order, query.Sort{Path: parse.KeyObjectID})
 		if f.Strict && rapid.Bool().Draw(rt, "behind") {
 			f.Order = slices.DeleteFunc(f.Order, func(s query.Sort) bool { return s.From != nil })
@@ -365,7 +394,7 @@ func (p *pair) compare(t *testing.T, rt *rapid.T, f *storage.Find) {
 	wantN, wantErr := p.want.Count(t.Context(), p.class, f.Where, nil)
 	same(rt, "count", err, wantErr)
 	if n != wantN {
-		rt.Fatalf("count is %d, model %d", n, wantN)
+		rt.Fatalf("where %s: count is %d, model %d", canonical(f.Where), n, wantN)
 	}
 }
 

@@ -29,6 +29,7 @@ type Category string
 const (
 	Queries      Category = "Queries"
 	Geo          Category = "Geo"
+	Text         Category = "Text"
 	Sorting      Category = "Sorting"
 	Updates      Category = "Updates"
 	Permissions  Category = "Permissions"
@@ -52,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Categor
 	}{
 		{Queries, testQueries},
 		{Geo, testGeo},
+		{Text, testText},
 		{Sorting, testSorting},
 		{Updates, testUpdates},
 		{Permissions, testPermissions},
@@ -60,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Categor
 		{Bulk, testBulk},
 		{Relations, testRelations},
 		{Schema, testSchema},
+		{Schema, testReload},
 		{Transactions, testTransactions},
 		{Concurrency, testConcurrency},
 		{Cancellation, testCancellation},

@@ -109,3 +109,65 @@ func testSchema(t *testing.T, s storage.Store) {
 		t.Errorf("new class has members %v, %v", members, err)
 	}
 }
+
+// testReload: what was stored is read as it was applied, so that reading again
+// changes nothing.
+func testReload(t *testing.T, s storage.Store) {
+	def := NewClass("Thing")
+	for name, v := range map[string]parse.Value{
+		"s": "none", "n": 1.5, "b": false, "d": parse.Date(1577836800000), "o": parse.NewMap(parse.MapField{Key: "k", Value: parse.Array{1.0, parse.Date(5)}}),
+		"raw": parse.Bytes("abc"), "at": parse.GeoPoint{Latitude: 1, Longitude: 2}, "p2": parse.Pointer{ClassName: "Thing", ObjectID: "x"}, "f2": parse.File{Name: "a.txt"},
+	} {
+		typ, target, _ := schema.TypeOf(v)
+		def.Fields["d_"+name] = &schema.Field{
+			Name: "d_" + name, Type: typ, TargetClass: target, Default: v, Required: true,
+			Extra: parse.NewMap(parse.MapField{Key: "colour", Value: "red"}), Comment: "what it is",
+		}
+	}
+	def.Fields["checked"] = &schema.Field{Name: "checked", Type: schema.Number, ValidateJSON: []byte(`{"minimum":1}`)}
+	def.CLP = &schema.CLP{Ops: map[schema.Operation]*schema.Permission{
+		schema.Find: {Public: true}, schema.Get: {RequiresAuthentication: true, PointerFields: []string{"d_p2"}},
+	}, Protected: map[string][]string{"*": {"s"}, "userField:d_p2": {}}, DefaultACL: parse.NewACL(parse.ACLEntry{Subject: "role:x", Read: true})}
+	def.OwnerRoles, def.OwnerWriteRoles, def.Comment = []string{"Support"}, []string{"Admin"}, "all about it"
+	def.Indexes = []schema.Index{
+		{Name: "z", Keys: []schema.IndexKey{{Field: "d_n"}, {Field: "createdAt", Desc: true}}},
+		{Name: "a", Keys: []schema.IndexKey{{Field: "d_p2"}}, Sparse: true},
+		{Name: "inside", Keys: []schema.IndexKey{{Field: "d_o.k"}, {Field: "objectId"}}},
+	}
+	reg := schema.NewRegistry(s)
+	if err := reg.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []schema.Step{
+		{Kind: schema.CreateClass, Class: "Thing", Def: def},
+		{Kind: schema.AddFieldStep, Class: "_User", Field: &schema.Field{Name: "nick", Type: schema.String, Default: "none"}},
+		{Kind: schema.SetCLP, Class: "_User", CLP: def.CLP},
+		{Kind: schema.CreateClass, Class: "_Product", Def: schema.SystemClass("_Product")},
+		{Kind: schema.CreateClass, Class: "_Hooks", Def: schema.SystemClass("_Hooks")},
+	} {
+		if _, err := reg.Apply(t.Context(), func(*schema.Snapshot) ([]schema.Step, error) { return []schema.Step{step}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Insert(t.Context(), schema.SystemClass("_Hooks"), []*parse.Object{object(t, "_Hooks", "h", `{"url":"x"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	before := reg.Current()
+	if err := reg.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if reg.Current() == before {
+		return
+	}
+	for _, c := range before.Classes() {
+		now := reg.Current().Class(c.Name)
+		if now == nil {
+			t.Errorf("class %s is gone", c.Name)
+		} else if diff := cmp.Diff(string(parse.AppendJSON(nil, c.Map())), string(parse.AppendJSON(nil, now.Map()))); diff != "" {
+			t.Errorf("class %s (-applied +read):\n%s", c.Name, diff)
+		}
+	}
+	if !t.Failed() {
+		t.Error("the schema changed by being read")
+	}
+}
