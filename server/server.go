@@ -40,6 +40,9 @@ type settings struct {
 	cloud      []func(*cloudcode.App)
 	migrations []Migrations
 	log        *slog.Logger
+	mail       MailAdapter
+	users      UserFunctions
+	pages      PageFunctions
 }
 
 // WithCloud adds cloud code: register is called once, before the first request.
@@ -59,6 +62,8 @@ type Server struct {
 	hub      *livequery.Hub // nil without live queries
 	users    *auth.Service
 	shared   *shared
+	post     *post
+	custom   settings
 	handler  http.Handler
 	listener net.Listener
 	http     *http.Server
@@ -85,6 +90,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if set.log == nil {
 		set.log = slog.Default()
 	}
+	cfg.Embed(set.users.VerifyUserEmails != nil, set.mail != nil)
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -94,7 +100,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	for _, w := range cfg.Warnings {
 		set.log.WarnContext(ctx, w)
 	}
-	s := &Server{cfg: cfg, log: set.log}
+	s := &Server{cfg: cfg, log: set.log, custom: set}
 	s.state.Store(&stateStarting)
 	var closers []func()
 	defer func() {
@@ -114,6 +120,8 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	closers = append(closers, func() { _ = s.listener.Close() })
+	s.develop()
+	cfg = s.cfg
 
 	file, err := schemaFile(cfg.Schema)
 	if err != nil {
@@ -137,6 +145,10 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	}
 	s.shared = newShared(set.log)
 	closers = append(closers, func() { _ = s.shared.close() })
+	if s.post, err = s.openMail(ctx); err != nil {
+		return nil, err
+	}
+	closers = append(closers, func() { _ = s.post.close(ctx) })
 	s.registry = schema.NewRegistry(s.store)
 	gate, err := newGate(cfg)
 	if err != nil {
@@ -240,6 +252,10 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		}
 		o.RouteAllowList = append(o.RouteAllowList, compiled)
 	}
+	if o.PagesPath, err = s.openPages(users, clientIP); err != nil {
+		return err
+	}
+	o.Pages = s.post.pages
 	if cfg.StartLiveQueryServer {
 		if err := s.buildLive(gate, users, complexity, o, file); err != nil {
 			return err
@@ -247,7 +263,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		pub.to = append(pub.to, s.hub)
 		o.LiveStats = s.hub.Stats
 	}
-	s.handler = upgrading(s.hub, rest.New(objs, users, o))
+	s.handler = s.showingMails(upgrading(s.hub, rest.New(objs, users, o)))
 	s.http = &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -311,7 +327,7 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 	if s.embedded {
 		cacheTTL = 0 // nobody else writes
 	}
-	users := auth.New(objs, auth.Options{
+	ao := auth.Options{
 		SessionLength:                sessionLength,
 		PasswordCost:                 s.cfg.PasswordCost,
 		Providers:                    p.providers,
@@ -325,8 +341,12 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 		Bus:                          p.bus,
 		Channel:                      "pargo:" + s.cfg.AppID + ":changes",
 		Log:                          s.log,
-	})
-	return objs, users, nil
+	}
+	if err := s.userOptions(&ao); err != nil {
+		return nil, nil, err
+	}
+	users, err := auth.New(objs, ao)
+	return objs, users, err
 }
 
 // publisher hands changes to all who want them, in order.
@@ -451,6 +471,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.hub.Close(drain); err != nil {
 			errs = append(errs, fmt.Errorf("close live queries: %w", err))
 		}
+	}
+	if err := s.post.close(drain); err != nil {
+		errs = append(errs, fmt.Errorf("stop mails: %w", err))
 	}
 	stopFollowing()
 	<-followed

@@ -77,6 +77,9 @@ func banner(w io.Writer, cfg config.Config, s *server.Server, generated bool) er
 	if u := s.LiveQueryURL(); u != "" {
 		fmt.Fprintf(&b, "  Live Query    %s\n", u)
 	}
+	if u := s.MailURL(); u != "" {
+		fmt.Fprintf(&b, "  Mails         %s (development: everybody on this machine can read them)\n", u)
+	}
 	fmt.Fprintf(&b, "  Health        %s/health\n", s.URL())
 	fmt.Fprintf(&b, "  App id        %s\n", cfg.AppID)
 	if generated {

@@ -39,11 +39,13 @@ var allowed = map[string]string{
 	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
 	"livequery":                    "parse query schema internal/access cloudcode",
 	"internal/auth/provider":       "parse cloudcode",
-	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache",
+	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail",
 	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
+	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis livequery server/config server/rest internal/installation",
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis " +
+		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",

@@ -53,8 +53,16 @@ type Options struct {
 	// FoldedNames: the database has unique indexes on username and email that
 	// do not regard case, so that no query has to look for those that differ by case.
 	FoldedNames bool
-	Now         func() time.Time
-	Log         *slog.Logger
+
+	Policy  PasswordPolicy
+	Lockout Lockout
+	// Mail sends mails to users; nil: there are none.
+	Mail         *Mail
+	Verification Verification
+	Reset        Reset
+
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Service is users and sessions. It is safe for concurrent use.
@@ -73,8 +81,12 @@ type Service struct {
 	onRevoke []func(userIDs []string, all bool) // guarded by mu
 }
 
-// New makes the service and registers its class rules with objs.
-func New(objs *objects.Service, o Options) *Service {
+// New makes the service and registers its class rules with objs. What can be
+// wrong with the options is the pattern of the password policy.
+func New(objs *objects.Service, o Options) (*Service, error) {
+	if err := o.Policy.compile(); err != nil {
+		return nil, err
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -111,7 +123,7 @@ func New(objs *objects.Service, o Options) *Service {
 	if o.Bus != nil {
 		s.bus = o.Bus.Subscribe(o.Channel, s.hear)
 	}
-	return s
+	return s, nil
 }
 
 // Close leaves the bus.

@@ -168,7 +168,10 @@ func (w *world) second(change func(*auth.Options)) *world {
 	change(&o)
 	other := &world{t: w.t, app: w.app, pub: pub, now: w.now}
 	other.objs = objects.New(w.objs.Store(), w.objs.Registry(), w.app, objects.Options{Now: w.clock, Publisher: pub})
-	other.Service = auth.New(other.objs, o)
+	var err error
+	if other.Service, err = auth.New(other.objs, o); err != nil {
+		w.t.Fatal(err)
+	}
 	pub.Service = other.Service
 	other.OnRevoke(other.revoked.add)
 	w.t.Cleanup(other.Close)

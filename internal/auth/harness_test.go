@@ -137,7 +137,9 @@ func newWorldOn(t testing.TB, wrap func(storage.Store) storage.Store, change fun
 		change(&ao, &oo)
 	}
 	w.objs = objects.New(store, reg, w.app, oo)
-	w.Service = auth.New(w.objs, ao)
+	if w.Service, err = auth.New(w.objs, ao); err != nil {
+		t.Fatal(err)
+	}
 	pub.Service = w.Service
 	w.OnRevoke(w.revoked.add)
 	return w

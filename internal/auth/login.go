@@ -30,6 +30,9 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkAge(ctx, user); err != nil {
+		return nil, err
+	}
 	app := s.objs.App()
 	r := s.loginRequest(ctx, p, user)
 	if err := app.RunBeforeLogin(ctx, r); err != nil {
@@ -145,6 +148,9 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if err != nil {
 		return nil, err
 	}
+	if err := s.admit(user); err != nil {
+		return nil, err
+	}
 	hash := ""
 	if user != nil {
 		hash = user.String(hashField)
@@ -153,8 +159,14 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if err != nil {
 		return nil, err
 	}
+	if err := s.attempted(ctx, user, ok); err != nil {
+		return nil, err
+	}
 	if !ok || locked(user, p) {
 		return nil, errInvalidLogin()
+	}
+	if err := s.wantVerified(ctx, p, user, params); err != nil {
+		return nil, err
 	}
 	return user, nil
 }

@@ -78,6 +78,17 @@ func (s *Service) SignUp(ctx context.Context, p *access.Principal, body *parse.M
 	if p.InstallationID == cloudInstallation {
 		return &Result{Saved: saved}, nil
 	}
+	if pr == nil || !identified(pr) {
+		wait, err := s.toVerify(ctx, p, saved.Object, createdWith("signup", "password"))
+		switch {
+		case err != nil:
+			return nil, err
+		case wait && s.o.Verification.PreventSignup:
+			return nil, errUnverified()
+		case wait: // the user is there, and can log in once the address is verified
+			return &Result{Saved: saved}, nil
+		}
+	}
 	provider := "password"
 	if pr != nil {
 		provider = strings.Join(c.names, ",")

@@ -66,13 +66,20 @@ func (r *userRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error
 	if err := r.password(ctx, w); err != nil {
 		return err
 	}
+	if err := r.verification(ctx, w); err != nil {
+		return err
+	}
 	r.acl(w, !w.Update)
 	return nil
 }
 
-// AfterHooks hashes a password that a hook has set.
+// AfterHooks hashes a password that a hook has set, and regards what it says
+// of the address.
 func (r *userRule) AfterHooks(ctx context.Context, w *objects.WriteState) error {
-	return r.password(ctx, w)
+	if err := r.password(ctx, w); err != nil {
+		return err
+	}
+	return r.verification(ctx, w)
 }
 
 func errRoleID() error { return parse.Denyf(parse.OperationForbidden, "Invalid object ID.") }
@@ -86,11 +93,9 @@ func (r *userRule) endResets(w *objects.WriteState) {
 	if !w.Update || !w.Body.Has("password") && !w.Body.Has("email") {
 		return
 	}
-	for _, key := range [...]string{"_perishable_token", "_perishable_token_expires_at"} {
-		if w.Before.Fields.Has(key) {
-			w.Body.Set(key, parse.Delete{})
-		}
-	}
+	// Whether or not there is one: it may be asked for at this moment.
+	w.Body.Set(resetTokenField, parse.Delete{})
+	w.Body.Set(resetTokenField+expiresSuffix, parse.Delete{})
 }
 
 // credentials asks of a new user a name and a password, or a login at a
@@ -200,6 +205,9 @@ func (r *userRule) password(ctx context.Context, w *objects.WriteState) error {
 	if !isString || plain == "" {
 		return parse.Errorf(parse.PasswordMissing, "password is required")
 	}
+	if err := r.policy(ctx, w, plain); err != nil {
+		return err
+	}
 	hash, err := r.s.hash.hash(ctx, plain)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
@@ -238,6 +246,7 @@ func (r *userRule) acl(w *objects.WriteState, create bool) {
 // AfterWrite ends the sessions of a user whose password changed and, if he
 // did it himself, starts a new one (reference 03 §4.1).
 func (r *userRule) AfterWrite(ctx context.Context, w *objects.WriteState, saved *objects.Saved) error {
+	r.announce(ctx, w, saved)
 	if !w.Update || !w.Body.Has(hashField) {
 		return nil
 	}

@@ -151,12 +151,13 @@ func Run(t *testing.T, scenarios []Scenario) {
 }
 
 // Start starts a server and stops it at the end of the test.
-func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud func(*cloudcode.App)) *Server {
+func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud func(*cloudcode.App), more ...server.Option) *Server {
 	t.Helper()
 	var opts []server.Option
 	if cloud != nil {
 		opts = append(opts, server.WithCloud(cloud))
 	}
+	opts = append(opts, more...)
 	s, err := TryStart(t, databaseURI, change, opts...)
 	if err != nil {
 		t.Fatalf("start server: %v", err)
@@ -225,6 +226,9 @@ func (s *Server) expand(t *testing.T, text string) string {
 
 // Var returns a saved variable.
 func (s *Server) Var(name string) string { return s.vars[name] }
+
+// SetVar sets a variable.
+func (s *Server) SetVar(name, value string) { s.vars[name] = value }
 
 // Do carries out one step and returns the body of the answer.
 func (s *Server) Do(t *testing.T, st *Step) string {

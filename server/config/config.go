@@ -79,6 +79,20 @@ type Config struct {
 	Query                        json.RawMessage `opt:"query" env:"PARSE_SERVER_QUERY" help:"{\"aggregationRawValues\":false,\"aggregationRawFieldNames\":false}: aggregates that do not say otherwise leave values, or names, as they are stored."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
 
+	EmailAdapter                     json.RawMessage `opt:"emailAdapter" env:"PARSE_SERVER_EMAIL_ADAPTER" secret:"" help:"{\"module\":\"smtp\",\"options\":{\"host\":…,\"fromAddress\":…}}: how mails are sent."`
+	VerifyUserEmails                 bool            `opt:"verifyUserEmails" env:"PARSE_SERVER_VERIFY_USER_EMAILS" help:"Users get a mail to verify their address."`
+	PreventLoginWithUnverifiedEmail  bool            `opt:"preventLoginWithUnverifiedEmail" env:"PARSE_SERVER_PREVENT_LOGIN_WITH_UNVERIFIED_EMAIL" help:"Nobody logs in before his address is verified."`
+	PreventSignupWithUnverifiedEmail bool            `opt:"preventSignupWithUnverifiedEmail" env:"PARSE_SERVER_PREVENT_SIGNUP_WITH_UNVERIFIED_EMAIL" help:"A sign-up that cannot log in yet answers an error."`
+	SendUserEmailVerification        bool            `opt:"sendUserEmailVerification" env:"PARSE_SERVER_SEND_USER_EMAIL_VERIFICATION" help:"Send the mail for verification."`
+	EmailVerifyTokenValidityDuration json.RawMessage `opt:"emailVerifyTokenValidityDuration" env:"PARSE_SERVER_EMAIL_VERIFY_TOKEN_VALIDITY_DURATION" help:"Seconds that a link for verification is valid; default for ever."`
+	EmailVerifyTokenReuseIfValid     bool            `opt:"emailVerifyTokenReuseIfValid" env:"PARSE_SERVER_EMAIL_VERIFY_TOKEN_REUSE_IF_VALID" help:"Send a link that is still valid again instead of a new one."`
+	EmailVerifySuccessOnInvalidEmail bool            `opt:"emailVerifySuccessOnInvalidEmail" env:"PARSE_SERVER_EMAIL_VERIFY_SUCCESS_ON_INVALID_EMAIL" help:"Do not tell whose address is known or verified."`
+	PasswordPolicyOptions            json.RawMessage `opt:"passwordPolicy" env:"PARSE_SERVER_PASSWORD_POLICY" help:"{\"validatorPattern\":…,\"maxPasswordAge\":days,\"maxPasswordHistory\":n,\"resetTokenValidityDuration\":s,…}."`
+	AccountLockoutOptions            json.RawMessage `opt:"accountLockout" env:"PARSE_SERVER_ACCOUNT_LOCKOUT" help:"{\"threshold\":n,\"duration\":minutes}: lock accounts after failed logins."`
+	PagesOptions                     json.RawMessage `opt:"pages" env:"PARSE_SERVER_PAGES" help:"{\"pagesPath\":…,\"enableLocalization\":true,…}: the pages for verification and new passwords."`
+	CustomPages                      json.RawMessage `opt:"customPages" env:"PARSE_SERVER_CUSTOM_PAGES" help:"{\"parseFrameURL\":…}: a page that shows the pages in a frame."`
+	Development                      bool            `opt:"development" env:"PARSE_SERVER_DEVELOPMENT" help:"For development on this machine: mails are kept and shown at /dev/mail."`
+
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
 	LiveQuery              LiveQuery        `opt:"liveQuery" env:"PARSE_SERVER_LIVE_QUERY" help:"{\"classNames\":[…]}: classes that publish events; default every class of schema.json."`
 	LiveQueryServerOptions LiveQueryOptions `opt:"liveQueryServerOptions" env:"PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS" help:"{\"keyPairs\":{…},\"websocketTimeout\":ms}."`
@@ -90,6 +104,8 @@ type Config struct {
 
 	// Warnings are told once at start: options that are known but not served yet.
 	Warnings []string `opt:"-"`
+
+	custom custom
 }
 
 // LiveQuery is the option liveQuery.
@@ -115,31 +131,33 @@ type LiveQueryOptions struct {
 // Default returns the defaults.
 func Default() Config {
 	return Config{
-		MasterKeyIPs:                 []string{"127.0.0.1", "::1"},
-		ReadOnlyMasterKeyIPs:         []string{"0.0.0.0/0", "::0"},
-		MaintenanceKeyIPs:            []string{"127.0.0.1", "::1"},
-		Host:                         "0.0.0.0",
-		Port:                         1337,
-		MountPath:                    "/parse",
-		MaxUploadSize:                "20mb",
-		Durability:                   "full",
-		DataDir:                      "pargo-data",
-		ObjectIDSize:                 10,
-		DefaultLimit:                 100,
-		EnableAnonymousUsers:         true,
-		EnforcePrivateUsers:          true,
-		EnableSanitizedErrorResponse: true,
-		ExpireInactiveSessions:       true,
-		SessionLength:                31536000,
-		RevokeSessionOnPasswordReset: true,
-		ProtectedFields:              json.RawMessage(`{"_User":{"*":["email"]}}`),
-		ProtectedFieldsOwnerExempt:   true,
-		RequestKeywordDenylist:       json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
-		AllowReadOnlyAggregate:       true,
-		PasswordCost:                 10,
-		CacheTTL:                     5000,
-		CacheMaxSize:                 50_000,
-		LogLevel:                     "info",
+		MasterKeyIPs:                     []string{"127.0.0.1", "::1"},
+		ReadOnlyMasterKeyIPs:             []string{"0.0.0.0/0", "::0"},
+		MaintenanceKeyIPs:                []string{"127.0.0.1", "::1"},
+		Host:                             "0.0.0.0",
+		Port:                             1337,
+		MountPath:                        "/parse",
+		MaxUploadSize:                    "20mb",
+		Durability:                       "full",
+		DataDir:                          "pargo-data",
+		ObjectIDSize:                     10,
+		DefaultLimit:                     100,
+		EnableAnonymousUsers:             true,
+		EnforcePrivateUsers:              true,
+		EnableSanitizedErrorResponse:     true,
+		ExpireInactiveSessions:           true,
+		SessionLength:                    31536000,
+		RevokeSessionOnPasswordReset:     true,
+		SendUserEmailVerification:        true,
+		EmailVerifySuccessOnInvalidEmail: true,
+		ProtectedFields:                  json.RawMessage(`{"_User":{"*":["email"]}}`),
+		ProtectedFieldsOwnerExempt:       true,
+		RequestKeywordDenylist:           json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
+		AllowReadOnlyAggregate:           true,
+		PasswordCost:                     10,
+		CacheTTL:                         5000,
+		CacheMaxSize:                     50_000,
+		LogLevel:                         "info",
 	}
 }
 
@@ -236,6 +254,9 @@ func (c *Config) Validate() error {
 	if _, err := c.Idempotency(); err != nil {
 		p.addf("%s", err)
 	}
+	c.checkMail(&p)
+	c.checkPasswords(&p)
+	c.checkPages(&p)
 	if _, err := c.DatabaseUse(); err != nil {
 		p.addf("%s", err)
 	}

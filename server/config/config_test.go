@@ -77,7 +77,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestAllProblemsAreListed(t *testing.T) {
-	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","passwordPolicy":{},"defaultLimit":0,"liveQuery":{"regexTimeout":-1}}`)
+	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","userSensitiveFields":[],"defaultLimit":0,"liveQuery":{"regexTimeout":-1}}`)
 	_, err := config.Load([]string{file, "--unknownFlag", "1"}, []string{"PORT=many"})
 	var p config.Problems
 	if !errors.As(err, &p) {
@@ -89,7 +89,7 @@ func TestAllProblemsAreListed(t *testing.T) {
 		"unknown option colour",
 		"Key port has invalid value many",
 		"unknown option '--unknownFlag'",
-		"option passwordPolicy is not served by this version",
+		"option userSensitiveFields is not served by this version",
 		`"masterKeyIps" contains an invalid IP address "nowhere"`,
 		"databaseURI must begin with",
 		"liveQuery.regexTimeout must not be negative",
@@ -134,8 +134,8 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestOptionsOfParseServerInTheEnvironment(t *testing.T) {
-	_, err := config.Load(nil, []string{"PARSE_SERVER_PASSWORD_POLICY={}", "PARSE_SERVER_ACCOUNT_LOCKOUT={}"})
-	if err == nil || !strings.Contains(err.Error(), "option passwordPolicy is not served") || !strings.Contains(err.Error(), "option accountLockout is not served") {
+	_, err := config.Load(nil, []string{"PARSE_SERVER_USER_SENSITIVE_FIELDS=a", "PARSE_SERVER_DATABASE_ADAPTER=x"})
+	if err == nil || !strings.Contains(err.Error(), "option userSensitiveFields is not served") || !strings.Contains(err.Error(), "option databaseAdapter is not served") {
 		t.Errorf("got %v", err)
 	}
 	c, err := config.Load(nil, []string{"PARSE_SERVER_MASTER_KEY_TTL=5"})

@@ -47,20 +47,20 @@ func optionByName(name string) (option, bool) {
 // serving them, so that an existing configuration starts; each one set is told
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
 var known = strings.Fields(`analyticsAdapter
-	cluster convertEmailToLowercase convertUsernameToLowercase customPages
-	directAccess emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid
-	emailVerifyTokenValidityDuration enableCollationCaseComparison enableExpressErrorHandler
+	cluster convertEmailToLowercase convertUsernameToLowercase
+	directAccess
+	enableCollationCaseComparison enableExpressErrorHandler
 	enableProductPurchaseLegacyApi encryptionKey extendSessionOnUse fileDownload fileKey
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema
-	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground pages
+	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground
 	playgroundPath preserveFileName protectedFieldsTriggerExempt push
-	requestContextMiddleware scheduledPush security sendUserEmailVerification serverCloseComplete
+	requestContextMiddleware scheduledPush security serverCloseComplete
 	verifyServerUrl webhookKey`)
 
 // refused lists options whose silent absence would leave a server less
 // protected than its operator believes.
-var refused = strings.Fields(`accountLockout passwordPolicy preventLoginWithUnverifiedEmail
-	preventSignupWithUnverifiedEmail verifyUserEmails databaseAdapter userSensitiveFields
+var refused = strings.Fields(`
+	databaseAdapter userSensitiveFields
 	protectedFieldsSaveResponseExempt`)
 
 // Load builds a configuration from, in rising order of precedence, the
@@ -116,6 +116,7 @@ func Load(args []string, environ []string) (Config, error) {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("option databaseOptions.%s has no effect; what the driver of MongoDB reads can be part of databaseURI", name))
 		}
 	}
+	c.Warnings = append(c.Warnings, c.legacyWarnings()...)
 	if err := c.Validate(); err != nil {
 		var more Problems
 		errors.As(err, &more)

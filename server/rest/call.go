@@ -443,7 +443,7 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 	c.wrote = true
 	c.ResponseWriter.WriteHeader(status)
 	// A client that has gone cannot be told; net/http closes the connection.
-	_, _ = c.ResponseWriter.Write(body) //nolint:gosec // JSON, and marked as such
+	_, _ = c.ResponseWriter.Write(body)
 }
 
 // WriteHeader is for gin, which completes an answer that it has not seen written.
@@ -519,5 +519,5 @@ func (c *call) notFound(w http.ResponseWriter) {
 	h["Content-Type"] = jsonType
 	w.WriteHeader(http.StatusNotFound)
 	body := parse.AppendJSON(append(c.bufs.out[:0], `{"error":`...), "Cannot "+c.req.Method+" "+c.req.URL.Path)
-	_, _ = w.Write(append(body, '}')) //nolint:gosec // JSON, and marked as such
+	_, _ = w.Write(append(body, '}'))
 }

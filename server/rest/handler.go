@@ -94,7 +94,11 @@ type Options struct {
 	LiveStats func() livequery.Stats
 	// Idempotency serves each request id once; nil: ids are not regarded.
 	Idempotency *Idempotency
-	Log         *slog.Logger
+	// Pages serves what is below PagesPath, one segment below the mount path;
+	// it asks for no credentials. nil: nothing.
+	Pages     http.Handler
+	PagesPath string
+	Log       *slog.Logger
 }
 
 // Handler serves the API.
@@ -195,6 +199,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.health(c)
 		return
 	}
+	if h.o.Pages != nil && strings.HasPrefix(path[len(h.o.MountPath):], h.o.PagesPath+"/") {
+		c.wrote = true
+		h.o.Pages.ServeHTTP(c.ResponseWriter, c.req)
+		return
+	}
 	if err := c.open(); err != nil {
 		c.fail(err)
 		return
@@ -253,7 +262,7 @@ func lowerFirstSegment(p string) string {
 	return low + tail
 }
 
-var camelRoutes = [...]string{"/serverInfo", "/verifyPassword", "/loginAs", "/upgradeToRevocableSession"}
+var camelRoutes = [...]string{"/serverInfo", "/verifyPassword", "/loginAs", "/upgradeToRevocableSession", "/requestPasswordReset", "/verificationEmailRequest"}
 
 // routeAllowed applies routeAllowList (reference 01 §15.3) to clients.
 func (h *Handler) routeAllowed(p *access.Principal, method, route string) error {

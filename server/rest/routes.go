@@ -69,6 +69,9 @@ func routeTable() []route {
 	add("POST", "/verifyPassword", verifyPassword)
 	add("POST", "/challenge", challenge)
 
+	add("POST", "/requestPasswordReset", requestPasswordReset)
+	add("POST", "/verificationEmailRequest", verificationEmailRequest)
+
 	add("POST", "/functions/:name", function)
 	add("GET", "/aggregate/:className", aggregation)
 	add("POST", "/batch", batch)
