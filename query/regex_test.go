@@ -113,6 +113,13 @@ func TestRegex(t *testing.T) {
 		{`^(?:ab){1001}$`, "", []string{strings.Repeat("ab", 1001)}, []string{strings.Repeat("ab", 1000)}},
 		{`^a+?b*?$`, "", []string{"aab"}, []string{"b"}},
 		{`(*UTF8)ä`, "", []string{"ä"}, nil},
+		{`straße`, "i", []string{"STRAßE", "Straẞe!"}, []string{"strasse"}},
+		{`^sk$`, "i", []string{"ſK", "SK\n"}, []string{"skx", "s"}},
+		{`^sk`, "i", []string{"ſKx"}, []string{"xsk", ""}},
+		{`sk$`, "i", []string{"xſK"}, []string{"skx"}},
+		{`éa`, "i", []string{"xÉA"}, []string{"é"}},
+		{`a(?i)b`, "", []string{"xaB"}, []string{"AB"}},
+		{strings.Repeat("ab", 40), "i", []string{strings.Repeat("AB", 40)}, []string{strings.Repeat("AB", 39)}},
 		{`(K)`, "i", []string{"k", "K"}, nil},
 		{`(?=k)(K)`, "i", []string{"k", "K"}, nil},
 	} {

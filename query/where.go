@@ -245,7 +245,34 @@ func (p *parser) field(path Path, v parse.Value, depth, sub int) (Node, error) {
 	if plain.Len() > 0 {
 		nodes = append(nodes, &Compare{Path: path, Op: Eq, Value: plain})
 	}
-	return AllOf(nodes...), nil
+	return AllOf(joinLists(nodes)...), nil
+}
+
+// joinLists makes one list of the $in of a field and what its $inQuery and
+// $select find: the protocol appends these to each other.
+func joinLists(nodes []Node) []Node {
+	var lists, rest []Node
+	queries := 0
+	for _, n := range nodes {
+		switch x := n.(type) {
+		case *SubQuery:
+			if !x.Negate {
+				lists = append(lists, n)
+				queries++
+				continue
+			}
+		case *Member:
+			if x.Op == In {
+				lists = append(lists, n)
+				continue
+			}
+		}
+		rest = append(rest, n)
+	}
+	if queries == 0 || len(lists) < 2 {
+		return nodes
+	}
+	return append(rest, &Or{Nodes: lists})
 }
 
 func hasOperator(m *parse.Map) bool {

@@ -40,6 +40,14 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 			if isRelation(c, n.Path) {
 				return s.owning(ctx, c, n.Path, n.Op, []parse.Value{n.Value})
 			}
+			if text, ok := n.Value.(string); ok && n.Path == "expiresAt" {
+				// The protocol takes text for a Date here, as with createdAt.
+				if f := c.Field(string(n.Path)); f != nil && f.Type == schema.Date {
+					if d, ok := parse.ParseDate(text); ok {
+						return &query.Compare{Path: n.Path, Op: n.Op, Value: d}, nil
+					}
+				}
+			}
 		case *query.Member:
 			if isRelation(c, n.Path) {
 				return s.owning(ctx, c, n.Path, n.Op, n.Values)
@@ -87,7 +95,11 @@ func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.Su
 			m.Values = append(m.Values, o.Self())
 			continue
 		}
-		if v, ok := parse.Lookup(o, string(n.Key)); ok && v != nil {
+		switch v, _ := parse.Lookup(o, string(n.Key)); v := v.(type) {
+		case nil:
+		case parse.Array: // as of any list in a list
+			m.Values = append(m.Values, v...)
+		default:
 			m.Values = append(m.Values, v)
 		}
 	}

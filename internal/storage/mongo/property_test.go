@@ -79,6 +79,12 @@ func drawNode(t *rapid.T, depth int) query.Node {
 		return rapid.SampledFrom([]query.Node{
 			&query.Regex{Path: path, Pattern: "^a"}, &query.Regex{Path: path, Pattern: "A", Options: "i"},
 			&query.Permission{Subjects: []string{"*", "u"}}, &query.Permission{Write: true, Subjects: []string{"*"}},
+			&query.Regex{Path: path, Pattern: `^(?=.)[[:lower:]]$`}, &query.Regex{Path: path, Pattern: "(?x) b $", Options: "m"},
+			&query.Near{Path: path, Point: parse.GeoPoint{Latitude: 1}, Limited: true, MaxDistance: 0.01},
+			&query.Within{Path: path, Area: query.Box{South: 1, West: 0.5, North: 2, East: 2}},
+			&query.Within{Path: path, Area: query.Sphere{Center: parse.GeoPoint{Latitude: 1, Longitude: 1}, Radius: 0.001}},
+			&query.Intersects{Path: path, Point: parse.GeoPoint{Latitude: 1}},
+			words(path, "ab b -1"), words(path, `"b"`),
 			query.Never{},
 		}).Draw(t, "leaf")
 	}
@@ -174,4 +180,13 @@ func TestFindIsMatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// words is a search without an index, which the matcher does.
+func words(path query.Path, term string) query.Node {
+	n, err := query.NewText(path, term, "", false, false)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }

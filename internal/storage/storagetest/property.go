@@ -23,7 +23,7 @@ var (
 	texts    = []string{"", "a", "A", "ab", "b", "a|b", "ä", "x\"y", "100%", "tea", "Teas and cakes", "green tea\n", "aab\nb"}
 	numbers  = []parse.Value{0.0, 1.0, -1.0, 1.5, 2.0, 1e300, parse.Int(1<<53 + 1)}
 	subjects = []string{"*", "u1", "u2", "role:a"}
-	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g", "q"}
+	fields   = []string{"s", "t", "n", "b", "d", "a", "o", "p", "g", "q", "f", "y"}
 	paths    = append([]string{"objectId", "createdAt", "o.k", "o.m.k", "a.0", "missing"}, fields...)
 )
 
@@ -110,6 +110,10 @@ func value(t *rapid.T, field string) parse.Value {
 		return point(t)
 	case "q":
 		return polygon(t)
+	case "f":
+		return parse.File{Name: rapid.SampledFrom([]string{"a.txt", "b.txt"}).Draw(t, field)}
+	case "y":
+		return parse.Bytes(rapid.SampledFrom([]string{"\x00", "hi"}).Draw(t, field))
 	case "a":
 		a := parse.Array(rapid.SliceOfN(scalar(), 0, 3).Draw(t, field))
 		if rapid.IntRange(0, 3).Draw(t, "nested") == 0 {
@@ -171,7 +175,9 @@ func node(t *rapid.T, depth int) query.Node {
 	switch kind {
 	case 0, 1, 2, 3:
 		op := rapid.SampledFrom([]query.Op{query.Eq, query.Eq, query.Ne, query.Lt, query.Lte, query.Gt, query.Gte}).Draw(t, "op")
-		return &query.Compare{Path: path, Op: op, Value: operand()}
+		v := operand()
+		_, date := v.(parse.Date)
+		return &query.Compare{Path: path, Op: op, Value: v, Relative: date && rapid.Bool().Draw(t, "relative")}
 	case 4, 5:
 		m := &query.Member{Path: path, Op: rapid.SampledFrom([]query.Op{query.In, query.Nin, query.All, query.ContainedBy}).Draw(t, "op")}
 		for range rapid.IntRange(0, 10).Draw(t, "values") {
@@ -205,10 +211,11 @@ func node(t *rapid.T, depth int) query.Node {
 	return &query.Nor{Nodes: nodes}
 }
 
-// patterns have everything that a pattern may be made of, one of each.
+// patterns have everything that a pattern may be made of, one of each; but no
+// number of a group, which FerretDB does not count.
 var patterns = []string{
 	"^a", "^ab?", `^\Qa|b\E`, "b$", "A", "^a|b", "^", "^a{2}", "^(a|A)", "", "^a$", `^\Qtea\E$`, "ea", `\Q|\E`, "tea$", `(?i)^TEA`,
-	`^(?=.*b)a`, `a(?!b)`, `(?<=a)b`, `(?<!a)b`, `(a)\1`, `(?>a+)b`, `a++b`, `(?x) a \| b # text`, `[[:upper:]]`, `\bc`, `\s`, `^b`, `e.*\Z`,
+	`^(?=.*b)a`, `a(?!b)`, `(?<=a)b`, `(?<!a)b`, `(?<x>a)\k<x>`, `(?>a+)b`, `a++b`, `(?x) a \| b # text`, `[[:upper:]]`, `\bc`, `\s`, `^b`, `e.*\Z`,
 	`^\p{L}+$`, `(?<n>e)a\k<n>?`, `[^a-z]`,
 }
 
