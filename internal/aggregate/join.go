@@ -90,6 +90,9 @@ func (c *compiler) lookup(arg parse.Value) (stage, error) {
 	if err := c.joinPipeline(j, m); err != nil {
 		return nil, err
 	}
+	if j.foreign != nil {
+		j.from.src.Named = append(j.from.src.Named, j.foreign[0])
+	}
 	return j.stage, nil
 }
 
@@ -356,10 +359,12 @@ func (c *compiler) graphLookup(arg parse.Value) (stage, error) {
 	if g.from, err = c.open("$graphLookup", v); err != nil {
 		return nil, err
 	}
+	g.from.src.Named = []string{g.fromField[0], g.toField[0]}
 	if v, given := m.Get("restrictSearchWithMatch"); given {
 		outer := c.seen
 		c.seen = &sight{}
 		g.only, err = c.filter(v)
+		g.from.src.Named = append(g.from.src.Named, c.seen.named()...)
 		c.seen = outer
 		if err != nil {
 			return nil, err

@@ -181,6 +181,10 @@ func internalName(stored string) bool {
 // begin reads documents and lets the database do of the stages what it can; it
 // returns how many these were.
 func (g *aggregating) begin(ctx context.Context, r *reading, src aggregate.Source, stages []aggregate.Stage) ([]*parse.Map, int, error) {
+	// What a store is asked tells of fields, whether or not documents have them.
+	if err := r.plan.CheckQuery(&query.Query{Where: src.Where}); err != nil {
+		return nil, 0, err
+	}
 	fields := g.visible(r, src.Fields)
 	if x, q, done := g.forStore(r, src, fields, stages); x != nil {
 		meter := aggregate.NewMeter(g.limits)

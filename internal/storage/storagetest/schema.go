@@ -32,7 +32,7 @@ func testSchema(t *testing.T, s storage.Store) {
 	def.Fields["s"] = &schema.Field{Name: "s", Type: schema.String, Required: true, Default: "none", Comment: "a text", ValidateJSON: []byte(`{"maxLength":9}`)}
 	def.CLP = &schema.CLP{Ops: map[schema.Operation]*schema.Permission{
 		schema.Find: {Public: true}, schema.Get: {RequiresAuthentication: true},
-		schema.Update: {Subjects: map[string]bool{"role:Admin": true}},
+		schema.Update: {Subjects: map[string]bool{"role:Admin": true}}, schema.Aggregate: {RequiresAuthentication: true, PointerFields: []string{"p"}},
 	}, Protected: map[string][]string{"*": {"t"}}}
 	index := schema.Index{Name: "n_1_s_-1", Keys: []schema.IndexKey{{Field: "n"}, {Field: "s", Desc: true}}}
 	unique := schema.Index{Name: "t_1", Keys: []schema.IndexKey{{Field: "t"}}, Unique: true, Sparse: true}
