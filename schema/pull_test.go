@@ -37,7 +37,7 @@ func TestFileOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := schema.FileOf(f.Classes)
+			text, err := schema.FileOf("", f.Classes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,5 +61,50 @@ func TestFileOf(t *testing.T) {
 				t.Error(err, diff)
 			}
 		})
+	}
+}
+
+// TestFormsOf: a chosen form says the same as the database, and says so when it
+// cannot.
+func TestFormsOf(t *testing.T) {
+	t.Parallel()
+	f, err := schema.Parse("in", []byte(`{"definitions":[
+		{"className":"A","fields":{"at":{"type":"Date","defaultValue":"2020-01-02T03:04:05.678Z"},"raw":{"type":"Bytes","defaultValue":"aGVsbG8="},"n":{"type":"Number","required":true}},
+		 "indexes":{"i":{"n":1}},"classLevelPermissions":{"find":{"*":true},"get":{"requiresAuthentication":true}}},
+		{"className":"Shut"},
+		{"className":"_User","fields":{"nick":{"type":"String"}},"classLevelPermissions":{"create":{"*":true}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := schema.NewSnapshot(1, f.Classes...)
+	for form, wants := range map[schema.Form][]string{
+		schema.FormOwn:     {`"__type": "Date"`, `"classLevelPermissions"`},
+		schema.FormDefined: {`"defaultValue": "2020-01-02T03:04:05.678Z"`, `"defaultValue": "aGVsbG8="`, `"addField": {}`},
+		schema.FormDump:    {`"objectId"`, `"username"`},
+	} {
+		text, err := schema.FileOf(form, f.Classes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range append(wants, `"`+string(form)+`"`) {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s lacks %s:\n%s", form, want, text)
+			}
+		}
+		again, err := schema.Parse("out", text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		steps, warnings, err := again.Plan(have)
+		if err != nil || len(steps)+len(warnings) > 0 {
+			t.Errorf("%s: %v %v %v", form, schema.Describe(have, steps), warnings, err)
+		}
+	}
+	odd, err := schema.Parse("in", []byte(`{"results":[{"className":"A","fields":{"n":{"type":"Number","colour":"red"}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := schema.FileOf(schema.FormOwn, odd.Classes); err == nil || !strings.Contains(err.Error(), "the form results can") {
+		t.Errorf("options of other tools in pargo's form: %v", err)
 	}
 }

@@ -59,14 +59,19 @@ func (s *Server) applySchema(ctx context.Context, file *schema.Document, hooks [
 	err := retry(ctx, retryAfter, func() error { return s.registry.Migrate(ctx, m) }, func(err error) {
 		s.log.WarnContext(ctx, "the schema could not be applied: trying again", "error", err)
 	})
-	var dup *storage.DuplicateError
-	switch {
-	case errors.As(err, &dup):
-		return fmt.Errorf("apply schema: index %s of class %s cannot be unique: objects have the same value", dup.Index, dup.Class)
-	case err != nil:
-		return fmt.Errorf("apply schema: %w", err)
+	if err != nil {
+		return fmt.Errorf("apply schema: %w", readable(err))
 	}
 	return nil
+}
+
+// readable tells of a unique index that objects are in the way of.
+func readable(err error) error {
+	var dup *storage.DuplicateError
+	if errors.As(err, &dup) {
+		return fmt.Errorf("index %s of class %s cannot be unique, as objects have the same value: %w", dup.Index, dup.Class, err)
+	}
+	return err
 }
 
 // planOf plans the steps of the file and logs, once, what is to be known of them.

@@ -74,32 +74,50 @@ func (t *SchemaTool) Plan(ctx context.Context, file *schema.Document) (*SchemaPl
 	return &p, nil
 }
 
-// Apply changes the database as serving the file would. Unless loss allows it
-// to remove data, it fails with ErrDestroys where it would have to.
-func (t *SchemaTool) Apply(ctx context.Context, file *schema.Document, loss bool) error {
-	if err := t.registry.Load(ctx); err != nil {
+// Apply changes the database as serving the file would, step by step: what was
+// done stays done if it is broken off, and the next call goes on from there.
+// each gets every step in words and has to call do; nil: nobody is told. Unless
+// loss allows it to remove data, Apply fails with ErrDestroys where it would
+// have to. It waits for other servers that change the schema.
+func (t *SchemaTool) Apply(ctx context.Context, file *schema.Document, loss bool, each func(text string, do func() error) error) error {
+	// Words need the schema as it is before the step.
+	stored, err := t.store.LoadSchema(ctx)
+	if err != nil {
 		return fmt.Errorf("load schema: %w", err)
 	}
-	_, err := t.registry.Apply(ctx, func(have *schema.Snapshot) ([]schema.Step, error) {
-		steps, _, err := file.Plan(have)
-		for i := range steps {
-			if steps[i].Destroys() && !loss {
-				return nil, ErrDestroys
+	have := schema.NewSnapshot(0, stored...)
+	m := schema.Migration{
+		Plan: func(have *schema.Snapshot) ([]schema.Step, error) {
+			steps, _, err := file.Plan(have)
+			for i := range steps {
+				if steps[i].Destroys() && !loss {
+					return nil, ErrDestroys
+				}
 			}
-		}
-		return steps, err
-	})
-	if err != nil {
-		return fmt.Errorf("apply schema: %w", err)
+			return steps, err
+		},
+		Each: func(st schema.Step, do func() error) error {
+			text := schema.Describe(have, []schema.Step{st})[0]
+			if next, err := schema.Apply(have, []schema.Step{st}); err == nil {
+				have = next
+			}
+			if each == nil {
+				return do()
+			}
+			return each(text, do)
+		},
+	}
+	if err := t.registry.Migrate(ctx, m); err != nil {
+		return fmt.Errorf("apply schema: %w", readable(err))
 	}
 	return nil
 }
 
-// File returns the stored classes as a schema file.
-func (t *SchemaTool) File(ctx context.Context) ([]byte, error) {
+// File returns the stored classes as a schema file; see [schema.FileOf].
+func (t *SchemaTool) File(ctx context.Context, form schema.Form) ([]byte, error) {
 	classes, err := t.store.LoadSchema(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load schema: %w", err)
 	}
-	return schema.FileOf(classes)
+	return schema.FileOf(form, classes)
 }

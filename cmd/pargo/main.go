@@ -44,6 +44,24 @@ func main() {
 // errUsage ends the program with status 2, as wrong use of a command does.
 var errUsage = errors.New("wrong use")
 
+// exitError ends the program with a status that a command documents; without
+// a reason it says nothing.
+type exitError struct {
+	status int
+	reason error
+}
+
+// Error implements error.
+func (e *exitError) Error() string {
+	if e.reason == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.reason.Error()
+}
+
+// Unwrap returns the reason.
+func (e *exitError) Unwrap() error { return e.reason }
+
 // run executes one command and returns the exit status: 0, 1 for a failure, 2
 // for wrong use. The last line on stderr is the reason of a failure.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
@@ -55,6 +73,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		_, _ = fmt.Fprint(stderr, usage)
 		_, _ = fmt.Fprintf(stderr, "pargo: %s\n", err)
 		return 2
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		if exit.reason != nil {
+			_, _ = fmt.Fprintf(stderr, "pargo: %s\n", exit)
+		}
+		return exit.status
 	}
 	var problems config.Problems
 	if errors.As(err, &problems) {
@@ -79,7 +104,7 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		}
 		return serve(ctx, rest, environ, stdout, stderr)
 	case "schema":
-		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr})
+		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "health":
 		if wantsHelp(rest) {
 			_, err := fmt.Fprint(stdout, "Usage: pargo health [FILE] [flags]\n\nAsks the server that the same options would start for its health.\nExit status 0: it is well.\n")
@@ -94,6 +119,16 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return err
 	}
 	return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
+}
+
+// atTerminal reports whether somebody sees what is printed and can answer.
+func atTerminal() bool {
+	for _, f := range [...]*os.File{os.Stdin, os.Stdout} {
+		if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func wantsHelp(args []string) bool {
