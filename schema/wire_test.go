@@ -257,18 +257,6 @@ func TestQuickAgreesWithFull(t *testing.T) {
 	})
 }
 
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{
-		`{"classes":[{"className":"User","fields":{"a":{"type":"Number","validate":{"minimum":1}}}}]}`,
-		`{"definitions":[{"className":"A","indexes":{"i":{"a":1}}}]}`, `{"results":[{"className":"A","fields":{}}]}`, `{"classes":[null]}`, `{`, ``,
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(_ *testing.T, text string) {
-		_, _ = schema.Parse("fuzz.json", []byte(text)) // must not panic
-	})
-}
-
 func BenchmarkValidate(b *testing.B) {
 	v, err := schema.CompileValidator("amount", []byte(`{"exclusiveMinimum":0,"maximum":1000000}`))
 	if err != nil {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Parse from 'parse/node';
 
-import { code, databases, master, openSchema, start } from './harness.js';
+import { as, code, databases, master, openSchema, start } from './harness.js';
 
 for (const database of databases()) {
   describe(`schema on ${database.name}`, () => {
@@ -99,12 +99,106 @@ for (const database of databases()) {
       await assert.rejects(schema.get(), code(Parse.Error.INVALID_CLASS_NAME, /does not exist/));
     });
 
+    test('mistakes have the errors of the protocol', async () => {
+      const schema = () => new Parse.Schema('Mistaken');
+      await schema().addGeoPoint('here').addString('name').save();
+      await assert.rejects(schema().addGeoPoint('there').update(), code(Parse.Error.INCORRECT_TYPE, /only one GeoPoint field may exist in an object. Adding there when here already exists/));
+      await assert.rejects(schema().addNumber('1st').update(), code(Parse.Error.INVALID_KEY_NAME, /invalid field name: 1st/));
+      await assert.rejects(schema().addNumber('objectId').update(), code(255, /Field objectId exists, cannot update/));
+      await assert.rejects(schema().deleteField('createdAt').update(), code(136, /field createdAt cannot be changed/));
+      await assert.rejects(schema().addPointer('p', '1z').update(), code(Parse.Error.INVALID_CLASS_NAME, /Invalid classname: 1z/));
+      await assert.rejects(schema().addString('s', { defaultValue: 1 }).update(), code(Parse.Error.INCORRECT_TYPE, /default value; expected String but got Number/));
+      await assert.rejects(schema().deleteIndex('none').update(), code(Parse.Error.INVALID_QUERY, /Index none does not exist, cannot delete/));
+      await assert.rejects(schema().setCLP({ find: { '*': false } }).update(), code(Parse.Error.INVALID_JSON, /'false' is not a valid value for class level permissions acl find:\*/));
+      await assert.rejects(schema().setCLP({ protectedFields: { '*': ['nope'] } }).update(), code(Parse.Error.INVALID_JSON, /Field 'nope' in protectedFields:\* does not exist/));
+      await assert.rejects(new Parse.Schema('1x').save(), code(Parse.Error.INVALID_CLASS_NAME, /Invalid classname: 1x/));
+      await assert.rejects(new Parse.Schema('_User').save(), code(Parse.Error.INVALID_CLASS_NAME, /Class _User already exists/));
+      await assert.rejects(new Parse.Schema('Nowhere').get(), code(Parse.Error.INVALID_CLASS_NAME, /Class Nowhere does not exist/));
+      await assert.rejects(new Parse.Schema('Nowhere').addString('s').update(), code(Parse.Error.INVALID_CLASS_NAME, /Class Nowhere does not exist/));
+      const fields = Object.keys((await schema().get()).fields).sort();
+      assert.deepEqual(fields, ['ACL', 'createdAt', 'here', 'name', 'objectId', 'updatedAt']);
+      await new Parse.Schema('Nowhere').purge();
+      await new Parse.Schema('Nowhere').delete();
+    });
+
+    test('indexes on text, places, pointers and paths', async () => {
+      const made = await new Parse.Schema('Indexed').addString('s').addGeoPoint('g').addPointer('p', '_User').addObject('o')
+        .addIndex('words', { s: 'text' }).addIndex('places', { g: '2dsphere' }).addIndex('users', { _p_p: 1, createdAt: -1 }).addIndex('inside', { 'o.k': 1 })
+        .save();
+      const want = { _id_: { _id: 1 }, words: { s: 'text' }, places: { g: '2dsphere' }, users: { p: 1, createdAt: -1 }, inside: { 'o.k': 1 } };
+      assert.deepEqual(made.indexes, want);
+      const object = new Parse.Object('Indexed', { s: 'some words', g: new Parse.GeoPoint(1, 2), o: { k: 1 } });
+      await object.save(null, master);
+      const near = await new Parse.Query('Indexed').near('g', new Parse.GeoPoint(1, 2)).first();
+      assert.equal(near.id, object.id);
+      const left = await new Parse.Schema('Indexed').deleteIndex('places').deleteField('o').update();
+      assert.deepEqual(Object.keys(left.indexes).sort(), ['_id_', 'users', 'words']);
+    });
+
+    test('permissions by user field, and the default ACL', async () => {
+      const user = await Parse.User.signUp(`ruler-${database.name}`, 'secret');
+      const other = await Parse.User.signUp(`other-${database.name}`, 'secret');
+      await new Parse.Schema('Owned').addPointer('owner', '_User').addString('secret').setCLP({
+        find: { '*': true }, get: { pointerFields: ['owner'] }, create: { requiresAuthentication: true },
+        protectedFields: { '*': ['secret'], 'userField:owner': [] },
+        ACL: { currentUser: { read: true, write: true }, '*': { read: true } },
+      }).save();
+      const object = new Parse.Object('Owned', { owner: user, secret: 's' });
+      await object.save(null, as(user));
+      const acl = (await new Parse.Query('Owned').first(master)).getACL();
+      assert.equal(acl.getWriteAccess(user), true);
+      assert.equal(acl.getPublicReadAccess(), true);
+      assert.equal(acl.getWriteAccess(other), false);
+      assert.equal((await new Parse.Query('Owned').first(as(user))).get('secret'), 's');
+      assert.equal((await new Parse.Query('Owned').first(as(other))).get('secret'), undefined);
+      await new Parse.Schema('Owned').setCLP(null).update();
+      assert.deepEqual((await new Parse.Schema('Owned').get()).classLevelPermissions.delete, { '*': true });
+      await Parse.User.logOut();
+    });
+
+    test('push audiences, and the rows of a relation', async () => {
+      const audience = new Parse.Object('_Audience', { name: 'ios', query: '{"deviceType":"ios"}' });
+      await audience.save(null, master);
+      const rest = (path) => Parse.CoreManager.getRESTController().request('GET', path, {}, master);
+      assert.deepEqual((await rest('push_audiences')).results.map((a) => a.query), [{ deviceType: 'ios' }]);
+      assert.equal((await new Parse.Query('_Audience').first(master)).get('query'), '{"deviceType":"ios"}');
+
+      await new Parse.Schema('Club').addRelation('members', 'Member').save();
+      await new Parse.Schema('Member').save();
+      const members = [new Parse.Object('Member'), new Parse.Object('Member')];
+      await Parse.Object.saveAll(members, master);
+      const club = new Parse.Object('Club');
+      club.relation('members').add(members);
+      await club.save(null, master);
+      const rows = (await rest('classes/_Join:members:Club')).results;
+      assert.deepEqual(rows.map((r) => r.relatedId).sort(), members.map((m) => m.id).sort());
+      assert.ok(rows.every((r) => r.owningId === club.id));
+      await assert.rejects(new Parse.Query('_Join:members:Club').find(), code(Parse.Error.OPERATION_FORBIDDEN));
+    });
+
     test('clients cannot', async () => {
       const request = (method, path) => Parse.CoreManager.getRESTController().request(method, path, {});
       for (const [method, path] of [['GET', 'schemas/'], ['POST', 'schemas/X'], ['PUT', 'schemas/_User'], ['DELETE', 'schemas/Game'], ['DELETE', 'purge/Game']]) {
         await assert.rejects(request(method, path), /Permission denied/, `${method} ${path}`);
       }
       assert.equal(await new Parse.Query('Game').count(master), 1);
+    });
+
+    test('another server on the database sees a change', { skip: database.name === 'sqlite' && 'the file has one user at a time' }, async () => {
+      const second = await start(database, [], { schema: openSchema, dir: server.dir });
+      try {
+        await new Parse.Schema('Shared').addNumber('n').setCLP({ find: { '*': true } }).save();
+        second.use();
+        // Its first write meets the permissions, whether it has looked or not.
+        await assert.rejects(new Parse.Object('Shared').save({ n: 1 }), code(Parse.Error.OPERATION_FORBIDDEN));
+        const until = Date.now() + 20_000;
+        while (!(await Parse.Schema.all()).some((c) => c.className === 'Shared')) assert.ok(Date.now() < until, 'the class is not seen');
+        await new Parse.Schema('Shared').addString('more').update();
+        await new Parse.Object('Shared').save({ n: 1, more: 'x' }, master);
+      } finally {
+        server.use();
+        await second.stop({ keep: true });
+      }
     });
   });
 }
