@@ -85,6 +85,7 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 			err = d.failure(ctx, "load", schemaCollection, cerr)
 		}
 	}()
+	var open []map[string]bool // of each class
 	for cur.Next(ctx) {
 		m, err := object(cur.Current, 0)
 		if err != nil {
@@ -94,11 +95,7 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 		if err != nil {
 			return nil, fmt.Errorf("load class %s: %w", m.String(keyID), err)
 		}
-		if names := unrecorded(m); len(names) > 0 {
-			if err := d.realIndexOptions(ctx, c, names); err != nil {
-				return nil, d.failure(ctx, "load indexes of", c.Name, err)
-			}
-		}
+		open = append(open, unrecorded(m))
 		if c.Name == classUser {
 			d.ensureAuthIndexes(ctx)
 		}
@@ -106,6 +103,9 @@ func (d *DB) LoadSchema(ctx context.Context) (classes []*schema.Class, err error
 	}
 	if err := cur.Err(); err != nil {
 		return nil, d.failure(ctx, "load", schemaCollection, err)
+	}
+	if err := d.matchAll(ctx, classes, open); err != nil {
+		return nil, d.failure(ctx, "load indexes of", schemaCollection, err)
 	}
 	classes, err = d.addVolatile(ctx, classes)
 	return classes, d.failure(ctx, "load", schemaCollection, err)

@@ -284,28 +284,6 @@ func unrecorded(m *parse.Map) map[string]bool {
 	return names
 }
 
-// realIndexOptions completes the named indexes of a class by what the database
-// says about them.
-func (d *DB) realIndexOptions(ctx context.Context, c *schema.Class, names map[string]bool) error {
-	real, err := d.realIndexes(ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	for i := range real {
-		r := &real[i]
-		at := slices.IndexFunc(c.Indexes, func(idx schema.Index) bool { return names[r.Name] && idx.Name == r.Name })
-		if at < 0 {
-			continue
-		}
-		idx := &c.Indexes[at]
-		idx.Unique, idx.Sparse, idx.CaseInsensitive = r.Unique, r.Sparse, r.folds()
-		if c.Name == classUser && idx.CaseInsensitive {
-			idx.Unique = true // as its definition says; see unique
-		}
-	}
-	return nil
-}
-
 // authIndex is the name of the index that keeps two users from having one id
 // of a provider. It is no part of the schema, since its key is no field; the
 // name is Parse Server's.

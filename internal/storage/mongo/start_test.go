@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -252,5 +253,54 @@ func TestExpiry(t *testing.T) {
 	}
 	if !found["reqId_1"] || !found["ttl"] {
 		t.Errorf("indexes: %+v", real)
+	}
+}
+
+// The schema has the indexes that the database has, whoever made or dropped them.
+func TestIndexesByHand(t *testing.T) {
+	s, db := open(t)
+	reg, _ := startUp(t, s, []*schema.Class{{Name: "Game", Fields: map[string]*schema.Field{
+		"n": {Name: "n", Type: schema.Number}, "s": {Name: "s", Type: schema.String}, "u": {Name: "u", Type: schema.Pointer, TargetClass: "_User"},
+		"g": {Name: "g", Type: schema.GeoPoint},
+	}, Indexes: []schema.Index{{Name: "made", Keys: []schema.IndexKey{{Field: "n"}}}, {Name: "kept", Keys: []schema.IndexKey{{Field: "s"}}, Unique: true, Sparse: true}}}})
+	indexes := db.Collection("Game").Indexes()
+	if err := indexes.DropOne(t.Context(), "made"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := indexes.CreateMany(t.Context(), []driver.IndexModel{
+		{Keys: bson.D{{Key: "_p_u", Value: 1.0}, {Key: "n", Value: -1}}, Options: options.Index().SetName("hand").SetUnique(true)},
+		{Keys: bson.D{{Key: "s", Value: "text"}}, Options: options.Index().SetName("words")},
+		{Keys: bson.D{{Key: "g", Value: "2dsphere"}}, Options: options.Index().SetName("places")},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Collection("_User").Indexes().DropOne(t.Context(), "username_1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := reg.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := reg.Current().Class("Game").Indexes
+	slices.SortFunc(got, func(a, b schema.Index) int { return strings.Compare(a.Name, b.Name) })
+	want := []schema.Index{
+		{Name: "hand", Keys: []schema.IndexKey{{Field: "u"}, {Field: "n", Desc: true}}, Unique: true},
+		{Name: "kept", Keys: []schema.IndexKey{{Field: "s"}}, Unique: true, Sparse: true},
+		{Name: "places", Keys: []schema.IndexKey{{Field: "g", Kind: "2dsphere"}}},
+		{Name: "words", Keys: []schema.IndexKey{{Field: "s", Kind: "text"}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("indexes (-want +got):\n%s", diff)
+	}
+	// What a system class needs is made again.
+	var names []string
+	specs, err := db.Collection("_User").Indexes().ListSpecifications(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sp := range specs {
+		names = append(names, sp.Name)
+	}
+	if !slices.Contains(names, "username_1") {
+		t.Errorf("indexes of users: %v", names)
 	}
 }
