@@ -78,6 +78,12 @@ func (r *Registry) Follow(ctx context.Context, p Pace, log *slog.Logger) {
 	}
 }
 
+// Refresh sees to it that the snapshot has what other servers have announced.
+func (r *Registry) Refresh(ctx context.Context) error {
+	_, err := r.look(ctx, false)
+	return err
+}
+
 func (r *Registry) look(ctx context.Context, thorough bool) (bool, error) {
 	if err := r.lock(ctx); err != nil {
 		return false, err

@@ -137,7 +137,10 @@ func TestOtherNode(t *testing.T) {
 	a.Do(t, &scenario.Step{Method: "POST", Path: "/schemas/Shut", As: "master", Body: `{"fields":{"s":{"type":"String"}},"classLevelPermissions":{"get":{"*":true}}}`})
 	b.Do(t, &scenario.Step{Name: "the other's permissions hold", Method: "POST", Path: "/classes/Shut", Body: `{"s":"x"}`, Code: parse.OperationForbidden, Error: "Permission denied for action create on class Shut."})
 	b.Do(t, &scenario.Step{Name: "in a transaction, too", Method: "POST", Path: "/batch", Body: inTx("POST", "/classes/Shut", `{"s":"x"}`), Code: parse.OperationForbidden})
-	eventually(t, b, &scenario.Step{Path: "/schemas/Shut", As: "master"}, `"className":"Shut"`)
+	a.Do(t, &scenario.Step{Method: "POST", Path: "/schemas/Told", As: "master", Body: `{}`})
+	b.Do(t, &scenario.Step{Name: "a dashboard sees it at once", Path: "/schemas/Told", As: "master", JSON: `{"className":"Told","...":0}`})
+	a.Do(t, &scenario.Step{Method: "POST", Path: "/classes/Told", Body: `{}`, Status: 201})
+	eventually(t, b, &scenario.Step{Path: "/classes/Told"}, `"objectId"`)
 
 	a.Do(t, &scenario.Step{Method: "POST", Path: "/classes/Open", Body: `{"first":"text"}`, Status: 201})
 	b.Do(t, &scenario.Step{Name: "a class that the other made", Method: "POST", Path: "/classes/Open", Body: `{"second":1}`, Status: 201})

@@ -68,6 +68,9 @@ func (s *Service) DropClass(ctx context.Context, name string) error {
 // Server: told gets each batch once it is deleted. A class that
 // does not exist is no error.
 func (s *Service) Purge(ctx context.Context, name string, told func([]parse.Change)) error {
+	if err := s.reg.Refresh(ctx); err != nil {
+		return err
+	}
 	class := s.reg.Current().Class(name)
 	if class == nil {
 		return nil

@@ -9,12 +9,13 @@ import (
 )
 
 // schemas is GET /schemas (reference 01 §11.2).
-func schemas(_ context.Context, c *call) (reply, error) {
-	if err := c.masterOnly(true); err != nil {
+func schemas(ctx context.Context, c *call) (reply, error) {
+	snap, err := c.readSchemas(ctx)
+	if err != nil {
 		return reply{}, err
 	}
 	list := parse.Array{}
-	for _, class := range c.h.objs.Registry().Current().Classes() {
+	for _, class := range snap.Classes() {
 		if !schema.IsVolatile(class.Name) {
 			list = append(list, schemaBody(class))
 		}
@@ -23,12 +24,13 @@ func schemas(_ context.Context, c *call) (reply, error) {
 }
 
 // schemaOf is GET /schemas/:className.
-func schemaOf(_ context.Context, c *call) (reply, error) {
-	if err := c.masterOnly(true); err != nil {
+func schemaOf(ctx context.Context, c *call) (reply, error) {
+	snap, err := c.readSchemas(ctx)
+	if err != nil {
 		return reply{}, err
 	}
 	name := c.params[0]
-	class := c.h.objs.Registry().Current().Class(name)
+	class := snap.Class(name)
 	if class == nil && schema.IsVolatile(name) {
 		class = schema.SystemClass(name)
 	}
@@ -36,6 +38,19 @@ func schemaOf(_ context.Context, c *call) (reply, error) {
 		return reply{}, parse.Errorf(parse.InvalidClassName, "Class %s does not exist.", name)
 	}
 	return c.json(schemaBody(class)), nil
+}
+
+// readSchemas is for the master keys: the schema with all that other servers
+// have announced, for a dashboard may speak to one after the other.
+func (c *call) readSchemas(ctx context.Context) (*schema.Snapshot, error) {
+	if err := c.masterOnly(true); err != nil {
+		return nil, err
+	}
+	reg := c.h.objs.Registry()
+	if err := reg.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return reg.Current(), nil
 }
 
 // createSchema is POST /schemas and POST /schemas/:className.
