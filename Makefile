@@ -25,6 +25,10 @@ test: ## all tests that need no server, with the race detector
 test-sdk: build ## the Parse JS SDK against the real binary (needs node)
 	cd tests/sdk && npm ci --no-audit --no-fund --silent && npm test --silent
 
+.PHONY: test-pages
+test-pages: build ## the pages for verification and new passwords in Chromium (needs node and chromium)
+	cd tests/pages && npm ci --no-audit --no-fund --silent && npm test --silent
+
 .PHONY: lint
 lint: ## golangci-lint, at the version in .golangci-version
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run
