@@ -470,6 +470,13 @@ func FuzzPipeline(f *testing.F) {
 		`[{"$unwind":{"path":"$a","includeArrayIndex":"i.j"}},{"$project":{"a.k":0,"x.y":0}},{"$set":{"a.b":"$$ROOT"}}]`,
 		`{"$facet":{"a":[{"$bucket":{"groupBy":"$n","boundaries":[0,5],"default":1}}]},"$replaceWith":{"$mergeObjects":["$$ROOT",{"x":{"$dateToString":{"date":"$d","format":"%Y%j%U"}}}]}}`,
 		`[{"$addFields":{"x":{"$slice":["$a",-1,9007199254740991]},"y":{"$substr":["$s",1,-1]},"z":{"$reduce":{"input":"$a","initialValue":[],"in":["$$value","$$this"]}}}}]`,
+		`[{"$lookup":{"from":"P","let":{"x":"$s"},"pipeline":[{"$match":{"$expr":{"$eq":["$l","$$x"]}}},{"$unionWith":"P"}],"as":"r"}},{"$graphLookup":{"from":"P","startWith":"$s","connectFromField":"l","connectToField":"l","as":"g","maxDepth":2}}]`,
+		`[{"$setWindowFields":{"partitionBy":"$n","sortBy":{"d":1},"output":{"x":{"$avg":"$n","window":{"range":[-1,"current"],"unit":"day"}},"y":{"$shift":{"output":"$s","by":-1}},"z":{"$expMovingAvg":{"input":"$n","N":2}},"w":{"$derivative":{"input":"$n","unit":"hour"},"window":{"documents":[-1,1]}}}}}]`,
+		`[{"$densify":{"field":"d","partitionByFields":["s"],"range":{"step":1,"unit":"month","bounds":"full"}}},{"$fill":{"sortBy":{"n":1},"output":{"n":{"method":"linear"},"s":{"value":"$m"}}}}]`,
+		`[{"$group":{"_id":null,"t":{"$topN":{"n":{"$add":[1,1]},"sortBy":{"n":-1},"output":["$s"]}},"p":{"$percentile":{"input":"$n","p":[0.1,0.9],"method":"continuous"}},"f":{"$firstN":{"input":"$s","n":3}}}},{"$bucketAuto":{"groupBy":"$t","buckets":5}}]`,
+		`[{"$geoNear":{"near":{"type":"Point","coordinates":[0,0]},"distanceField":"x.y","key":"g","query":{"n":1},"maxDistance":5}},{"$redact":{"$cond":[{"$gt":["$n",1]},"$$KEEP","$$DESCEND"]}}]`,
+		`[{"$project":{"a":{"$dateTrunc":{"date":"$d","unit":"week","binSize":2,"timezone":"+05:30"}},"b":{"$dateFromString":{"dateString":"$s","format":"%G-%V-%u %z","onError":null}},"c":{"$dateAdd":{"startDate":"$d","unit":"year","amount":"$n"}},"e":{"$regexFindAll":{"input":"$s","regex":"(a)|b"}},"f":{"$round":["$n",-3]},"g":{"$convert":{"input":"$s","to":"$n","onError":0}}}}]`,
+		`[{"$match":{"g":{"$geoWithin":{"$centerSphere":[[1,2],3]}},"n":{"$bitsAllSet":[1,70]},"a":{"$type":["array",2]},"p":{"$nin":["P$x",null]}}}]`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -482,7 +489,13 @@ func FuzzPipeline(f *testing.F) {
 		if err != nil {
 			return
 		}
-		o := aggregate.Options{Class: class(), Limits: aggregate.Limits{Documents: 1000, Value: 1 << 16, Bytes: 1 << 20}}
+		o := aggregate.Options{
+			Class: class(), Limits: aggregate.Limits{Documents: 1000, Value: 1 << 16, Bytes: 1 << 20, Steps: 100_000},
+			Resolve: func(string) (*schema.Class, error) { return class(), nil },
+			Fetch: func(context.Context, string, aggregate.Source) ([]*parse.Map, error) {
+				return documents(t, people), nil
+			},
+		}
 		p, err := aggregate.Compile(stages, o)
 		if err != nil {
 			if parse.CodeOf(err) == 0 {

@@ -58,6 +58,42 @@ for (const database of databases()) {
       assert.deepEqual((await query().distinct('shop')).map((p) => p.objectId ?? p.id), [shop.id]);
     });
 
+    test('joins, windows and formats', async () => {
+      const shops = await new Parse.Query('Shop').aggregate([
+        { $addFields: { key: { $concat: ['Shop$', '$_id'] } } },
+        { $lookup: { from: 'Sale', let: { key: '$key' }, pipeline: [{ $match: { $expr: { $eq: ['$_p_shop', '$$key'] } } }, { $sort: { n: 1 } }], as: 'sales' } },
+        { $project: { _id: 0, name: 1, n: '$sales.n' } },
+      ]);
+      assert.deepEqual(shops, [{ name: 'north', n: [1, 2] }]);
+      const running = await query().aggregate([
+        { $setWindowFields: { sortBy: { n: 1 }, output: { sum: { $sum: '$n', window: { documents: ['unbounded', 'current'] } } } } },
+        { $project: { _id: 0, sum: 1, at: { $dateToString: { date: '$at', format: '%Y-%m' } } } },
+      ]);
+      assert.deepEqual(running, [{ sum: 1, at: '2024-01' }, { sum: 3, at: '2024-02' }, { sum: 7, at: '2024-02' }]);
+    });
+
+    test('explains what the database does', async () => {
+      const [plan] = await query().explain().aggregate([{ $match: { kind: 'a' } }, { $group: { _id: '$kind', n: { $sum: '$n' } } }]);
+      assert.deepEqual(plan.stagesOfDatabase, ['$match', '$group']);
+      assert.deepEqual(plan.stagesOfServer, []);
+    });
+
+    test('is for clients where the class says so', async () => {
+      const schema = new Parse.Schema('Vote');
+      schema.addNumber('stars').addString('note');
+      schema.setCLP({ find: {}, create: { '*': true }, aggregate: { requiresAuthentication: true }, protectedFields: { '*': ['note'] } });
+      await schema.save();
+      await Parse.Object.saveAll([1, 5].map((stars) => new Parse.Object('Vote', { stars, note: 'hidden' })), { useMasterKey: true });
+      const user = await Parse.User.signUp('voter', 'pw');
+      const options = { useMasterKey: false, sessionToken: user.getSessionToken() };
+      const ask = (pipeline, opts) => new Parse.Query('Vote').aggregate(pipeline, opts);
+      // The SDK always asks with the master key; a client asks by REST.
+      const rest = (pipeline) => Parse.CoreManager.getRESTController().request('GET', 'aggregate/Vote', { pipeline }, options);
+      assert.deepEqual((await rest([{ $group: { _id: null, avg: { $avg: '$stars' } } }])).results, [{ objectId: null, avg: 3 }]);
+      await assert.rejects(rest([{ $group: { _id: '$note' } }]), code(119));
+      assert.deepEqual(await ask([{ $count: 'c' }]), [{ c: 2 }]);
+    });
+
     test('refuses stages that it does not know, and callers without the master key', async () => {
       await assert.rejects(query().aggregate([{ $out: 'Sale' }]), code(102, /Unrecognized pipeline stage name/));
       await assert.rejects(query().aggregate([{ group: {} }]), code(102, /Invalid aggregate stage 'group'/));
