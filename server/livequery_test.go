@@ -3,7 +3,10 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,4 +154,41 @@ func TestLiveClasses(t *testing.T) {
 	}
 	s.Do(t, &scenario.Step{Path: "/livequery/stats", Status: 403})
 	s.Do(t, &scenario.Step{Path: "/livequery/stats", As: "master", JSON: `{"clients":3,"subscriptions":3,"distinctQueries":3,"events":2,"queuedBytes":"*","dropped":0,"replayed":0,"resyncs":0}`})
+}
+
+// TestChangesInOrder: however many write to one object, its events come in the
+// order in which the database took the writes.
+func TestChangesInOrder(t *testing.T) {
+	const writers, writes = 8, 25
+	for _, db := range scenario.Databases() {
+		t.Run(db.Name, func(t *testing.T) {
+			s := scenario.Start(t, db.URI(t), func(c *config.Config) {
+				open(c)
+				c.StartLiveQueryServer = true
+				c.LiveQuery.ClassNames = []string{"Counter"}
+			}, nil)
+			s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/Counter", Body: `{"n":0}`, Status: 201, Save: map[string]string{"objectId": "id"}})
+			client := dial(t, s, "Counter", "")
+			path := "/parse/classes/Counter/" + s.Var("id")
+			var wg sync.WaitGroup
+			for range writers {
+				wg.Go(func() {
+					for range writes {
+						r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, path, strings.NewReader(`{"n":{"__op":"Increment","amount":1}}`))
+						r.Header.Set("X-Parse-Application-Id", scenario.AppID)
+						w := httptest.NewRecorder()
+						if s.Handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+							t.Errorf("%d %s", w.Code, w.Body)
+						}
+					}
+				})
+			}
+			for want := 1; want <= writers*writes; want++ {
+				if f := client.next(); f.Op != "update" || f.Object["n"] != float64(want) {
+					t.Fatalf("event %d: %+v", want, f)
+				}
+			}
+			wg.Wait()
+		})
+	}
 }

@@ -31,33 +31,32 @@ func (s *Service) CreateAll(ctx context.Context, p *access.Principal, writes []*
 		wr, err := s.prepareCreate(ctx, p, writes[i])
 		return b.prepared(ctx, p, i, writes[i], wr, err)
 	})
-	together, objects := b.together(), make([]*parse.Object, 0, len(writes))
+	together, objects, ids := b.together(), make([]*parse.Object, 0, len(writes)), make([]string, 0, len(writes))
 	for _, i := range together {
-		objects = append(objects, b.ready[i].object)
+		objects, ids = append(objects, b.ready[i].object), append(ids, b.ready[i].ID)
 	}
 	if len(objects) > 0 {
+		writing, turn := s.turn(ctx, b.name, ids...)
+		defer turn.end()
 		var errs []error
 		if s.tx == nil {
-			errs = storage.InsertEach(ctx, s.store, b.class(), objects)
+			errs = storage.InsertEach(writing, s.store, b.class(), objects)
 		} else if err := s.store.Insert(ctx, b.class(), objects); err != nil {
 			return b.refuse(b.ready[together[0]].duplicate(err))
 		}
+		changes := make([]parse.Change, 0, len(objects))
 		for k, i := range together {
 			if errs != nil && errs[k] != nil {
 				b.fail(i, b.ready[i].duplicate(errs[k]))
 				continue
 			}
 			saved, change := b.ready[i].created()
-			b.done(i, saved, change)
+			b.out[i].Saved, changes = saved, append(changes, change)
 		}
+		turn.committed(ctx, changes...)
+		turn.end()
 	}
-	b.apart(func(wr *writing) (*Saved, parse.Change, error) {
-		if err := wr.insert(ctx); err != nil {
-			return nil, parse.Change{}, wr.duplicate(err)
-		}
-		saved, change := wr.created()
-		return saved, change, nil
-	})
+	b.apart(func(wr *writing) (*Saved, error) { return wr.doInsert(ctx) })
 	return b.finish(ctx)
 }
 
@@ -73,31 +72,29 @@ func (s *Service) UpdateAll(ctx context.Context, p *access.Principal, writes []*
 		wr, err := s.prepareUpdate(ctx, p, writes[i], known)
 		return b.prepared(ctx, p, i, writes[i], wr, err)
 	})
-	together, updates := b.together(), make([]*storage.Update, 0, len(writes))
+	together, updates, ids := b.together(), make([]*storage.Update, 0, len(writes)), make([]string, 0, len(writes))
 	for _, i := range together {
 		u := b.ready[i].command()
 		u.Class = b.class()
-		updates = append(updates, u)
+		updates, ids = append(updates, u), append(ids, b.ready[i].ID)
 	}
 	if len(updates) > 0 {
-		for k, r := range storage.UpdateEach(ctx, s.store, updates) {
+		writing, turn := s.turn(ctx, b.name, ids...)
+		defer turn.end()
+		changes := make([]parse.Change, 0, len(updates))
+		for k, r := range storage.UpdateEach(writing, s.store, updates) {
 			i := together[k]
 			if r.Err != nil {
 				b.fail(i, b.ready[i].notUpdated(r.Err))
 				continue
 			}
 			saved, change := b.ready[i].updated(r.Before, r.After)
-			b.done(i, saved, change)
+			b.out[i].Saved, changes = saved, append(changes, change)
 		}
+		turn.committed(ctx, changes...)
+		turn.end()
 	}
-	b.apart(func(wr *writing) (*Saved, parse.Change, error) {
-		before, after, err := wr.store(ctx)
-		if err != nil {
-			return nil, parse.Change{}, wr.notUpdated(err)
-		}
-		saved, change := wr.updated(before, after)
-		return saved, change, nil
-	})
+	b.apart(func(wr *writing) (*Saved, error) { return wr.doUpdate(ctx) })
 	out := b.finish(ctx)
 	for i := range out { // decided on a state that is gone: anew, one by one
 		if moved(out[i].Err) {
@@ -157,7 +154,9 @@ func (s *Service) DeleteAll(ctx context.Context, p *access.Principal, class stri
 		}
 		b.out[i].Err = parse.ErrNotFound()
 	}
-	gone, err := s.store.Delete(ctx, d.class, d.where(&query.Member{Path: parse.KeyObjectID, Op: query.In, Values: values}))
+	writing, turn := s.turn(ctx, class, ids...)
+	defer turn.end()
+	gone, err := s.store.Delete(writing, d.class, d.where(&query.Member{Path: parse.KeyObjectID, Op: query.In, Values: values}))
 	if err != nil {
 		return b.refuse(err)
 	}
@@ -165,7 +164,8 @@ func (s *Service) DeleteAll(ctx context.Context, p *access.Principal, class stri
 	for i, o := range gone {
 		changes[i] = parse.Change{Class: class, Action: parse.Deleted, Before: o}
 	}
-	s.committed(ctx, changes...)
+	turn.committed(ctx, changes...)
+	turn.end()
 	for _, o := range gone {
 		b.out[at[o.ID]].Err = d.finish(ctx, o)
 	}
@@ -179,8 +179,6 @@ type bulk struct {
 	hooked bool
 	ready  []*writing
 	out    []Outcome
-	// changes are what the store has committed and nobody has been told yet.
-	changes []parse.Change
 }
 
 func (s *Service) bulk(class string, n int, hooked func(class string) bool) *bulk {
@@ -228,11 +226,6 @@ func (b *bulk) fail(i int, err error) {
 	}
 }
 
-func (b *bulk) done(i int, saved *Saved, change parse.Change) {
-	b.out[i].Saved = saved
-	b.changes = append(b.changes, change)
-}
-
 func (b *bulk) refuse(err error) []Outcome {
 	for i := range b.out {
 		b.out[i].Err = err
@@ -254,17 +247,14 @@ func (b *bulk) together() []int {
 
 // apart does the writes that are a transaction of their own, as they also
 // change relations.
-func (b *bulk) apart(do func(wr *writing) (*Saved, parse.Change, error)) {
+func (b *bulk) apart(do func(wr *writing) (*Saved, error)) {
 	for i, wr := range b.ready {
 		if wr == nil || len(wr.relations) == 0 {
 			continue
 		}
-		saved, change, err := do(wr)
-		if err != nil {
-			b.fail(i, err)
-			continue
-		}
-		b.done(i, saved, change)
+		saved, err := do(wr)
+		b.out[i].Saved = saved
+		b.fail(i, err)
 	}
 }
 
@@ -293,9 +283,8 @@ func (b *bulk) class() *schema.Class {
 	return schema.Complete(&schema.Class{Name: b.name})
 }
 
-// finish publishes what was written and runs what comes after the commit.
+// finish runs what comes after the commit.
 func (b *bulk) finish(ctx context.Context) []Outcome {
-	b.s.committed(ctx, b.changes...)
 	_, ruled := b.s.rules[b.name]
 	if ruled || b.s.app.HasAfterSave(b.name) {
 		b.hooked = true

@@ -16,12 +16,23 @@ func (s *Service) Create(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err != nil {
 		return s.follow(ctx, p, w, err)
 	}
-	if err := wr.insert(ctx); err != nil {
+	saved, err := wr.doInsert(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return saved, wr.finish(ctx, saved)
+}
+
+// doInsert stores and publishes the new object.
+func (wr *writing) doInsert(ctx context.Context) (*Saved, error) {
+	writing, turn := wr.s.turn(ctx, wr.Class.Name, wr.ID)
+	defer turn.end()
+	if err := wr.insert(writing); err != nil {
 		return nil, wr.duplicate(err)
 	}
 	saved, change := wr.created()
-	s.committed(ctx, change)
-	return saved, wr.finish(ctx, saved)
+	turn.committed(ctx, change)
+	return saved, nil
 }
 
 // prepareCreate takes a create through all the steps before the store's, and

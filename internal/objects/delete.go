@@ -18,10 +18,9 @@ func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id str
 	if err != nil {
 		return err
 	}
-	where := d.where(query.ByID(id))
 	var gone *parse.Object
 	for range rereads {
-		if gone, err = d.remove(ctx, where); !errors.Is(err, errChanged) {
+		if gone, err = d.remove(ctx, id); !errors.Is(err, errChanged) {
 			break
 		}
 	}
@@ -31,7 +30,6 @@ func (s *Service) Delete(ctx context.Context, p *access.Principal, class, id str
 	if err != nil {
 		return err
 	}
-	s.committed(ctx, parse.Change{Class: class, Action: parse.Deleted, Before: gone})
 	return d.finish(ctx, gone)
 }
 
@@ -109,9 +107,11 @@ func (d *deletion) request(ctx context.Context, s *Service, o *parse.Object) *cl
 	return r
 }
 
-// remove asks the hooks, if there are any, and deletes the object as they saw it.
-func (d *deletion) remove(ctx context.Context, where query.Node) (*parse.Object, error) {
+// remove asks the hooks, if there are any, deletes the object as they saw it,
+// and publishes that.
+func (d *deletion) remove(ctx context.Context, id string) (*parse.Object, error) {
 	s, c := d.s, d.class
+	where := d.where(query.ByID(id))
 	hooked := s.app.HasBeforeDelete(c.Name)
 	if hooked {
 		list, err := s.store.Find(ctx, &storage.Find{Class: c, Where: where, Limit: 1})
@@ -128,11 +128,14 @@ func (d *deletion) remove(ctx context.Context, where query.Node) (*parse.Object,
 		d.hooked, d.context = true, r.Context
 		where = unchanged(where, list[0])
 	}
-	gone, err := s.store.Delete(ctx, c, where)
+	writing, turn := s.turn(ctx, c.Name, id)
+	defer turn.end()
+	gone, err := s.store.Delete(writing, c, where)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(gone) > 0:
+		turn.committed(ctx, parse.Change{Class: c.Name, Action: parse.Deleted, Before: gone[0]})
 		return gone[0], nil
 	case hooked:
 		return nil, errChanged

@@ -71,6 +71,8 @@ type core struct {
 	cursors cipher.AEAD
 	// textTried holds the fields for which a text index could not be made.
 	textTried sync.Map
+	// order keeps publications in the order of commits.
+	order *order
 }
 
 // New returns a Service on a store. The app may not be nil.
@@ -95,6 +97,7 @@ func New(store storage.Store, reg *schema.Registry, app *cloudcode.App, o Option
 	}
 	s := &Service{store: store, core: &core{
 		o: o, reg: reg, app: app, rules: map[string]ClassRule{schema.ProductClass: productRule{}}, cursors: newCursorCipher(o.CursorSecret),
+		order: newOrder(store),
 	}}
 	s.root = s
 	return s

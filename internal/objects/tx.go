@@ -66,8 +66,16 @@ func (s *Service) InTx(ctx context.Context, fn func(ctx context.Context, tx *Ser
 			return nil
 		}
 		var err error
+		told := false
 		if t := storage.AsTransactor(s.store); t != nil {
-			err = t.InTx(ctx, run)
+			writing := ctx
+			if s.order.ordered {
+				writing = storage.TellOnCommit(ctx, func([]parse.Change) {
+					told = true
+					s.publish(ctx, st.changes)
+				})
+			}
+			err = t.InTx(writing, run)
 		} else {
 			err = s.compensated(ctx, run)
 		}
@@ -81,7 +89,9 @@ func (s *Service) InTx(ctx context.Context, fn func(ctx context.Context, tx *Ser
 		if err != nil {
 			return err
 		}
-		s.publish(ctx, st.changes)
+		if !told {
+			s.publish(ctx, st.changes)
+		}
 		ctx, cancel := committedContext(ctx)
 		defer cancel()
 		for _, f := range st.after {

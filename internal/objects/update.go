@@ -47,13 +47,24 @@ func (s *Service) update(ctx context.Context, p *access.Principal, w *Write) (*S
 	if err != nil {
 		return nil, err
 	}
-	before, after, err := wr.store(ctx)
+	saved, err := wr.doUpdate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return saved, wr.finish(ctx, saved)
+}
+
+// doUpdate stores and publishes the change of the object.
+func (wr *writing) doUpdate(ctx context.Context) (*Saved, error) {
+	writing, turn := wr.s.turn(ctx, wr.Class.Name, wr.ID)
+	defer turn.end()
+	before, after, err := wr.store(writing)
 	if err != nil {
 		return nil, wr.notUpdated(err)
 	}
 	saved, change := wr.updated(before, after)
-	s.committed(ctx, change)
-	return saved, wr.finish(ctx, saved)
+	turn.committed(ctx, change)
+	return saved, nil
 }
 
 // prepareUpdate takes an update through all the steps before the store's.

@@ -9,7 +9,10 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-var _ storage.Bulk = (*DB)(nil)
+var (
+	_ storage.Bulk    = (*DB)(nil)
+	_ storage.Ordered = (*DB)(nil)
+)
 
 // InsertEach implements [storage.Bulk]: one job for the writer and one commit.
 // Rows share a prepared statement; one statement of many rows was no faster,
@@ -21,7 +24,7 @@ func (db *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*pa
 		rows[i] = t.row(o)
 	}
 	errs := make([]error, len(rows))
-	err := db.write(ctx, true, func(ctx context.Context, c *conn) error {
+	err := db.change(ctx, true, func(ctx context.Context, c *conn) error {
 		for i := range rows {
 			errs[i] = t.insertRows(ctx, c, rows[i:i+1])
 			if errs[i] != nil && !harmless(errs[i]) {
@@ -29,7 +32,7 @@ func (db *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*pa
 			}
 		}
 		return nil
-	})
+	}, func() []parse.Change { return createdAll(class, objects, errs) })
 	if err != nil {
 		for i := range errs {
 			errs[i] = err
@@ -41,7 +44,7 @@ func (db *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*pa
 // UpdateEach implements [storage.Bulk].
 func (db *DB) UpdateEach(ctx context.Context, updates []*storage.Update) []storage.Updated {
 	out := make([]storage.Updated, len(updates))
-	err := db.write(ctx, true, func(ctx context.Context, c *conn) error {
+	err := db.change(ctx, true, func(ctx context.Context, c *conn) error {
 		for i, u := range updates {
 			r := &out[i]
 			r.Before, r.After, r.Err = db.update(ctx, c, u)
@@ -50,6 +53,14 @@ func (db *DB) UpdateEach(ctx context.Context, updates []*storage.Update) []stora
 			}
 		}
 		return nil
+	}, func() []parse.Change {
+		list := make([]parse.Change, 0, len(out))
+		for i := range out {
+			if out[i].Err == nil {
+				list = append(list, updated(updates[i], out[i].Before, out[i].After))
+			}
+		}
+		return list
 	})
 	if err != nil {
 		for i := range out {

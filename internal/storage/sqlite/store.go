@@ -42,17 +42,17 @@ func (db *DB) Insert(ctx context.Context, class *schema.Class, objects []*parse.
 	for i, o := range objects {
 		rows[i] = t.row(o)
 	}
-	return db.write(ctx, len(objects) > 1, func(ctx context.Context, c *conn) error {
+	return db.change(ctx, len(objects) > 1, func(ctx context.Context, c *conn) error {
 		return t.insertRows(ctx, c, rows)
-	})
+	}, func() []parse.Change { return createdAll(class, objects, nil) })
 }
 
 // Update implements [storage.Store].
 func (db *DB) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
-	err = db.write(ctx, false, func(ctx context.Context, c *conn) (err error) {
+	err = db.change(ctx, false, func(ctx context.Context, c *conn) (err error) {
 		before, after, err = db.update(ctx, c, u)
 		return err
-	})
+	}, func() []parse.Change { return []parse.Change{updated(u, before, after)} })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,15 +61,39 @@ func (db *DB) Update(ctx context.Context, u *storage.Update) (before, after *par
 
 // Delete implements [storage.Store].
 func (db *DB) Delete(ctx context.Context, class *schema.Class, where query.Node) (out []*parse.Object, err error) {
-	err = db.write(ctx, false, func(ctx context.Context, c *conn) (err error) {
+	err = db.change(ctx, false, func(ctx context.Context, c *conn) (err error) {
 		out, err = db.remove(ctx, c, class, where)
 		return err
+	}, func() []parse.Change {
+		list := make([]parse.Change, len(out))
+		for i, o := range out {
+			list[i] = parse.Change{Class: class.Name, Action: parse.Deleted, Before: o}
+		}
+		return list
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
+
+// createdAll are the changes by which objects came to be, but for those with an error.
+func createdAll(class *schema.Class, objects []*parse.Object, errs []error) []parse.Change {
+	list := make([]parse.Change, 0, len(objects))
+	for i, o := range objects {
+		if errs == nil || errs[i] == nil {
+			list = append(list, parse.Change{Class: class.Name, Action: parse.Created, After: o})
+		}
+	}
+	return list
+}
+
+func updated(u *storage.Update, before, after *parse.Object) parse.Change {
+	return parse.Change{Class: u.Class.Name, Action: parse.Updated, Before: before, After: after}
+}
+
+// OrdersCommits implements [storage.Ordered]: the one writer knows the order.
+func (db *DB) OrdersCommits() {}
 
 // found is an object and where it lies.
 type found struct {

@@ -10,6 +10,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/parse"
 )
 
 const (
@@ -30,6 +31,8 @@ type job struct {
 	// many marks a job of several statements, which needs a savepoint to be
 	// undone without the rest of its group; a single statement undoes itself.
 	many bool
+	// tell, if set, is told of the commit, in the order of commits.
+	tell func()
 	err  error
 	done chan struct{}
 }
@@ -38,7 +41,22 @@ type job struct {
 // context ends before its turn is dropped; once begun it is carried through,
 // and its true outcome is reported.
 func (db *DB) write(ctx context.Context, many bool, run func(ctx context.Context, c *conn) error) error {
+	return db.change(ctx, many, run, nil)
+}
+
+// change is write for a job that changes objects: changes says which, once it
+// is done.
+func (db *DB) change(ctx context.Context, many bool, run func(ctx context.Context, c *conn) error, changes func() []parse.Change) error {
 	j := &job{ctx: ctx, run: run, many: many, done: make(chan struct{})}
+	if tell := storage.OnCommit(ctx); tell != nil {
+		j.tell = func() {
+			var list []parse.Change
+			if changes != nil {
+				list = changes()
+			}
+			tell(list)
+		}
+	}
 	select {
 	case <-db.closing:
 		return errClosed
@@ -83,7 +101,12 @@ func (db *DB) writer() {
 				return
 			}
 		}
-		db.commit(db.gather(group))
+		for _, j := range db.commit(db.gather(group)) {
+			if j.tell != nil && j.err == nil {
+				j.tell()
+			}
+			close(j.done)
+		}
 		clear(group)
 	}
 }
@@ -109,10 +132,11 @@ func (db *DB) gather(group []*job) []*job {
 	return group
 }
 
-// commit carries out a group of writes in one transaction and answers them. A
-// failure of the database itself undoes the group; its other members are then
-// tried without the one that failed.
-func (db *DB) commit(group []*job) {
+// commit carries out a group of writes in one transaction. A failure of the
+// database itself undoes the group; its other members are then tried without
+// the one that failed. It returns all, those that were carried out in their
+// order; the connection is free again.
+func (db *DB) commit(group []*job) (done []*job) {
 	c := db.wconn
 	if db.shared != nil { // in memory there is one connection for all
 		c = <-db.shared.free
@@ -122,10 +146,10 @@ func (db *DB) commit(group []*job) {
 		ctx := context.WithoutCancel(group[0].ctx)
 		bad, err := db.attempt(ctx, c, group)
 		if err == nil {
-			for _, j := range group {
-				close(j.done)
+			if done == nil {
+				return group
 			}
-			return
+			return append(done, group...)
 		}
 		if _, rerr := c.exec(ctx, "ROLLBACK"); rerr != nil {
 			db.log.Debug("roll back", "error", rerr)
@@ -133,14 +157,14 @@ func (db *DB) commit(group []*job) {
 		if bad < 0 { // begin or commit failed: nobody's write is there
 			for _, j := range group {
 				j.err = err
-				close(j.done)
 			}
-			return
+			return append(done, group...)
 		}
 		group[bad].err = err
-		close(group[bad].done)
+		done = append(done, group[bad])
 		group = append(group[:bad:bad], group[bad+1:]...)
 	}
+	return done
 }
 
 // attempt runs a group up to its commit. An error concerns the job at index
