@@ -190,6 +190,8 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return &parse.Error{Code: parse.InvalidQuery, Message: "Bad $regex value.", Err: err}
 	case hasCode(err, codeBadValue) && strings.Contains(err.Error(), "hint"):
 		return &parse.Error{Code: parse.InvalidQuery, Message: "hint: the class has no such index", Err: err}
+	case hasCode(err, codeRegexExecution):
+		return &parse.Error{Code: parse.InvalidQuery, Message: "Regular expression takes too long: it goes back too often for the stored values", Err: err}
 	case hasCode(err, codeOverflow):
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
 	}
