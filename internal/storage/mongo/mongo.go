@@ -157,6 +157,7 @@ const (
 	codeTooLargeAfter      = 17419 // an update would make the document too large
 	codeRegex              = 51091
 	codeRegexOptions       = 51108
+	codeRegexExecution     = 51156
 	codeMaxTimeExpired     = 50
 )
 

@@ -110,8 +110,11 @@ func (w *where) text(n *query.Text) (exact bool) {
 			for i, term := range terms {
 				terms[i] = `"` + token(term) + `"`
 			}
-			fts := quote(indexName(w.t.class.Name, ix.Name) + textSuffix)
-			w.add("rowid IN (SELECT rowid FROM "+fts+" WHERE "+fts+" MATCH ? UNION ALL SELECT rowid FROM "+w.t.sql+" WHERE "+w.t.unread(ix)+")",
+			name := indexName(w.t.class.Name, ix.Name)
+			fts := quote(name + textSuffix)
+			// Of two walks, SQLite would take that of the table, not of the index.
+			w.add("rowid IN (SELECT rowid FROM "+fts+" WHERE "+fts+" MATCH ? UNION ALL SELECT rowid FROM "+w.t.sql+
+				" INDEXED BY "+quote(name+nullSuffix)+" WHERE "+w.t.unread(ix)+")",
 				strings.Join(terms, " OR "))
 			return false
 		}
