@@ -227,6 +227,23 @@ func TestHelpListsEveryOption(t *testing.T) {
 	}
 }
 
+// TestSchemaVariables: parts of the option schema by variables of their own.
+func TestSchemaVariables(t *testing.T) {
+	c, err := config.Load(nil, []string{`PARSE_SERVER_SCHEMA_DEFINITIONS=[{"className":"A"}]`, "PARSE_SERVER_SCHEMA_LOCK_SCHEMAS=true"})
+	if err != nil || string(c.Schema) != `{"definitions":[{"className":"A"}],"lockSchemas":true}` {
+		t.Errorf("schema %s, %v", c.Schema, err)
+	}
+	for name, tc := range map[string]struct{ args, env []string }{
+		"variable": {nil, []string{"PARSE_SERVER_SCHEMA=other.json"}},
+		"flag":     {[]string{"--schema", "schema.json"}, nil},
+	} {
+		_, err = config.Load(tc.args, append(tc.env, "PARSE_SERVER_SCHEMA_LOCK_SCHEMAS=true"))
+		if err == nil || !strings.Contains(err.Error(), "environment variable PARSE_SERVER_SCHEMA_LOCK_SCHEMAS: the option schema names a file: set lockSchemas there") {
+			t.Errorf("beside a file given by %s: %v", name, err)
+		}
+	}
+}
+
 func TestDatabaseOptions(t *testing.T) {
 	tests := map[string]struct {
 		json string

@@ -48,6 +48,16 @@ var databaseVariables = map[string]string{
 	"PARSE_SERVER_DATABASE_DISABLE_INDEX_FIELD_VALIDATION": "disableIndexFieldValidation",
 }
 
+// schemaVariables are the environment variables of parts of the option schema.
+var schemaVariables = map[string]string{
+	"PARSE_SERVER_SCHEMA_DEFINITIONS":              "definitions",
+	"PARSE_SERVER_SCHEMA_DELETE_EXTRA_FIELDS":      "deleteExtraFields",
+	"PARSE_SERVER_SCHEMA_KEEP_UNKNOWN_INDEXES":     "keepUnknownIndexes",
+	"PARSE_SERVER_SCHEMA_LOCK_SCHEMAS":             "lockSchemas",
+	"PARSE_SERVER_SCHEMA_RECREATE_MODIFIED_FIELDS": "recreateModifiedFields",
+	"PARSE_SERVER_SCHEMA_STRICT":                   "strict",
+}
+
 // DatabaseUse reads databaseOptions.
 func (c *Config) DatabaseUse() (DatabaseUse, error) {
 	var out DatabaseUse

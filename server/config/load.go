@@ -85,7 +85,9 @@ func Load(args []string, environ []string) (Config, error) {
 			}
 		}
 	}
-	for into, variables := range map[*json.RawMessage]map[string]string{&c.DatabaseOptions: databaseVariables, &c.Query: queryVariables} {
+	for into, variables := range map[*json.RawMessage]map[string]string{
+		&c.DatabaseOptions: databaseVariables, &c.Query: queryVariables, &c.Schema: schemaVariables,
+	} {
 		for name, opt := range variables {
 			if v := env[name]; v != "" {
 				if err := setPart(into, opt, v); err != nil {
@@ -109,6 +111,12 @@ func Load(args []string, environ []string) (Config, error) {
 		}
 		if err := c.setText(o, f.value); err != nil {
 			p.addf("flag --%s: %s", f.name, err)
+		}
+	}
+	for name, part := range schemaVariables {
+		// Left out silently, it could leave the schema open.
+		if env[name] != "" && strings.HasPrefix(string(c.Schema), `"`) {
+			p.addf("environment variable %s: the option schema names a file: set %s there", name, part)
 		}
 	}
 	if use, err := c.DatabaseUse(); err == nil {
