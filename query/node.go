@@ -65,6 +65,9 @@ type Member struct {
 	Path   Path
 	Op     Op
 	Values []parse.Value
+	// Distinct: the values are strings and all different, as far as their
+	// maker knows, which spares a storage the looking.
+	Distinct bool
 }
 
 // Exists asks whether a field is present (or absent).

@@ -19,6 +19,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/internal/doctor"
 	"github.com/pargo-baas/pargo/internal/installation"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
@@ -59,6 +60,7 @@ type Server struct {
 	log      *slog.Logger
 	store    storage.Store
 	registry *schema.Registry
+	stats    *doctor.Stats
 	hub      *livequery.Hub // nil without live queries
 	users    *auth.Service
 	shared   *shared
@@ -150,6 +152,8 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	}
 	closers = append(closers, func() { _ = s.post.close(ctx) })
 	s.registry = schema.NewRegistry(s.store)
+	s.stats = doctor.NewStats(time.Now())
+	s.store = storage.Observed(s.store, s.stats)
 	gate, err := newGate(cfg)
 	if err != nil {
 		return nil, err
@@ -220,6 +224,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		return err
 	}
 	o.RawAggregateNames, o.RawAggregateValues = raw.Names, raw.Values
+	o.Doctor = func(slow time.Duration) *doctor.Doctor { return newDoctor(s.store, s.registry, s.stats, slow) }
 	o.LockSchemas = file != nil && file.LockSchemas
 	o.Schemas = schema.Rules{AnyUserID: cfg.AllowCustomObjectID, AnyIndexField: use.AnyIndexField}
 	for into, list := range map[*rest.IPList][]string{

@@ -25,6 +25,7 @@ Usage:
   pargo schema plan FILE         print what serving a schema.json would change
   pargo schema apply FILE        change a database so, without serving it
   pargo schema pull              print the schema.json of a database
+  pargo doctor [URL] [flags]     examine a server: what is wrong, which indexes are missing
   pargo health [FILE] [flags]    ask a running server whether it is well
   pargo version                  print the version
 
@@ -105,6 +106,8 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return serve(ctx, rest, environ, stdout, stderr)
 	case "schema":
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
+	case "doctor":
+		return doctorCommand(ctx, rest, environ, stdout, stderr)
 	case "health":
 		if wantsHelp(rest) {
 			_, err := fmt.Fprint(stdout, "Usage: pargo health [FILE] [flags]\n\nAsks the server that the same options would start for its health.\nExit status 0: it is well.\n")

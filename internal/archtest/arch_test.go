@@ -32,6 +32,7 @@ var allowed = map[string]string{
 	"internal/storage":             "parse query schema",
 	"internal/storage/sqlite":      "parse query schema internal/storage internal/words",
 	"internal/storage/mongo":       "parse query schema internal/storage",
+	"internal/doctor":              "parse query schema internal/storage",
 	"internal/storage/storagetest": "parse query schema internal/storage",
 	"cloudcode":                    "parse query",
 	"cloudcode/paymentgateway":     "parse query cloudcode",
@@ -41,10 +42,10 @@ var allowed = map[string]string{
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail",
 	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
-	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/cache livequery",
+	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache livequery",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/auth/provider internal/cache internal/cache/redis " +
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
 		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",

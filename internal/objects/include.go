@@ -117,14 +117,14 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 	now := []level{{node: top, objects: list}}
 	var size repeats
 	for len(now) > 0 {
-		want := map[string]map[string]bool{}
+		want := map[string]*wanted{}
 		values := map[*includeNode][]parse.Value{} // of each child, in the order of its objects
 		for _, l := range now {
 			for name, n := range l.node.children {
 				list := make([]parse.Value, len(l.objects))
 				for i, o := range l.objects {
 					list[i], _ = o.Fields.Get(name)
-					collect(list[i], n, want)
+					collect(list[i], n, want, len(l.objects))
 				}
 				values[n] = list
 			}
@@ -132,16 +132,15 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 		if len(want) == 0 {
 			return nil
 		}
-		got := make(map[parse.Pointer]*parse.Object)
 		for _, class := range slices.Sorted(maps.Keys(want)) {
-			if err := s.fetch(ctx, p, class, slices.Sorted(maps.Keys(want[class])), advice, got); err != nil {
+			if err := s.fetch(ctx, p, class, want[class], advice); err != nil {
 				return err
 			}
 		}
 		var next []level
 		for _, l := range now {
 			for name, n := range l.node.children {
-				in := &includer{got: got, made: map[*includeNode]map[parse.Pointer]*included{}, times: 1}
+				in := &includer{got: want, made: map[*includeNode][]*included{}, times: 1}
 				for i, o := range l.objects {
 					if l.times != nil {
 						in.times = l.times[i]
@@ -173,7 +172,7 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 	return nil
 }
 
-func levelOf(node *includeNode, made map[parse.Pointer]*included) level {
+func levelOf(node *includeNode, made []*included) level {
 	l := level{node: node, objects: make([]*parse.Object, 0, len(made)), times: make([]int, 0, len(made))}
 	for _, m := range made {
 		l.objects, l.times = append(l.objects, m.object), append(l.times, m.times)
@@ -188,7 +187,7 @@ type repeats struct {
 }
 
 // add counts objects before anything is included in them.
-func (r *repeats) add(made map[parse.Pointer]*included) error {
+func (r *repeats) add(made []*included) error {
 	for _, m := range made {
 		if m.times == 1 {
 			continue
@@ -206,37 +205,57 @@ func (r *repeats) add(made map[parse.Pointer]*included) error {
 	return nil
 }
 
-// collect gathers the pointers that one level has to fetch.
-func collect(v parse.Value, n *includeNode, want map[string]map[string]bool) {
+// wanted are the objects of one class that a level has to fetch, each once.
+type wanted struct {
+	ids   []parse.Value
+	index map[string]int // of an id in found
+	found []found
+}
+
+// found is an object that was wanted: nil if it is missing or may not be seen.
+type found struct {
+	object *parse.Object
+	// node is the step that made was made for, more has what was made for others.
+	node *includeNode
+	made included
+	more map[*includeNode]*included
+}
+
+// collect gathers the pointers that one level has to fetch, about n of a class.
+func collect(v parse.Value, node *includeNode, want map[string]*wanted, n int) {
 	switch v := v.(type) {
 	case parse.Pointer:
-		ids := want[v.ClassName]
-		if ids == nil {
-			ids = map[string]bool{}
-			want[v.ClassName] = ids
+		w := want[v.ClassName]
+		if w == nil {
+			w = &wanted{ids: make([]parse.Value, 0, n), index: make(map[string]int, n)}
+			want[v.ClassName] = w
 		}
-		ids[v.ObjectID] = true
+		if _, known := w.index[v.ObjectID]; !known {
+			w.index[v.ObjectID] = len(w.ids)
+			w.ids = append(w.ids, v.ObjectID)
+		}
 	case parse.Array:
 		for _, e := range v {
-			collect(e, n, want)
+			collect(e, node, want, n)
 		}
 	case *parse.Map:
-		for name, c := range n.children {
+		for name, c := range node.children {
 			if inner, ok := v.Get(name); ok {
-				collect(inner, c, want)
+				collect(inner, c, want, n)
 			}
 		}
 	}
 }
 
 // fetch reads the objects of one class that a level needs.
-func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, ids []string, advice *query.Advice, got map[parse.Pointer]*parse.Object) error {
+func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, w *wanted, advice *query.Advice) error {
+	w.found = make([]found, len(w.ids))
 	c, err := s.class(p, class, schema.Get)
 	if err != nil || c == nil {
 		return err
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Get, included: true}
-	r.q.Where, r.q.Limit, r.q.Advice = idsIn(ids, false), query.NoLimit, advice
+	r.q.Where, r.q.Limit, r.q.Advice = &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: w.ids, Distinct: true}, query.NoLimit, advice
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -246,16 +265,18 @@ func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, 
 		return err
 	}
 	for _, o := range list {
-		got[parse.Pointer{ClassName: class, ObjectID: o.ID}] = o
+		if i, ok := w.index[o.ID]; ok { // a hook may have added others
+			w.found[i].object = o
+		}
 	}
 	return nil
 }
 
 // includer puts fetched objects in the place of pointers.
 type includer struct {
-	got   map[parse.Pointer]*parse.Object
-	made  map[*includeNode]map[parse.Pointer]*included // one copy for each step
-	times int                                          // how often what is looked at will be in the answer
+	got   map[string]*wanted           // by class
+	made  map[*includeNode][]*included // one copy of an object for each step
+	times int                          // how often what is looked at will be in the answer
 }
 
 // included is one copy of an object and how often it will be in the answer.
@@ -300,20 +321,28 @@ func (in *includer) replace(v parse.Value, n *includeNode) (out parse.Value, kee
 }
 
 func (in *includer) object(ptr parse.Pointer, n *includeNode) (parse.Value, bool) {
-	made := in.made[n]
-	if m := made[ptr]; m != nil {
-		m.times += in.times
-		return m.object, true
-	}
-	o := in.got[ptr]
-	if o == nil {
+	w := in.got[ptr.ClassName]
+	f := &w.found[w.index[ptr.ObjectID]]
+	if f.object == nil {
 		return nil, false
 	}
-	if made == nil {
-		made = map[parse.Pointer]*included{}
-		in.made[n] = made
+	m := &f.made
+	switch {
+	case f.node == nil:
+		f.node = n
+	case f.node != n:
+		if m = f.more[n]; m == nil {
+			if f.more == nil {
+				f.more = map[*includeNode]*included{}
+			}
+			m = &included{}
+			f.more[n] = m
+		}
 	}
-	o = n.project(o)
-	made[ptr] = &included{o, in.times}
-	return o, true
+	if m.object == nil {
+		m.object = n.project(f.object)
+		in.made[n] = append(in.made[n], m)
+	}
+	m.times += in.times
+	return m.object, true
 }

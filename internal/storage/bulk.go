@@ -26,7 +26,7 @@ type Updated struct {
 
 // InsertEach stores objects one by one, all at once where the store can.
 func InsertEach(ctx context.Context, s Store, class *schema.Class, objects []*parse.Object) []error {
-	if b, ok := s.(Bulk); ok {
+	if b := as[Bulk](s); b != nil {
 		return b.InsertEach(ctx, class, objects)
 	}
 	errs := make([]error, len(objects))
@@ -38,7 +38,7 @@ func InsertEach(ctx context.Context, s Store, class *schema.Class, objects []*pa
 
 // UpdateEach carries out updates one by one, all at once where the store can.
 func UpdateEach(ctx context.Context, s Store, updates []*Update) []Updated {
-	if b, ok := s.(Bulk); ok {
+	if b := as[Bulk](s); b != nil {
 		return b.UpdateEach(ctx, updates)
 	}
 	out := make([]Updated, len(updates))

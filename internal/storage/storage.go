@@ -190,6 +190,19 @@ var ErrNotPushed = errors.New("aggregation is not for the database")
 // or nil.
 func AsAggregator(s Store) Aggregator { return as[Aggregator](s) }
 
+// Indexer is a Store that tells of its indexes. Ask with AsIndexer.
+type Indexer interface {
+	// Indexes returns the indexes of a class that the database has, without that of
+	// the id; those that the class declares come with their declared names and keys.
+	Indexes(ctx context.Context, class *schema.Class) ([]schema.Index, error)
+	// CanIndex reports whether an index with the field serves equality with it,
+	// or, if sorted, its order.
+	CanIndex(class *schema.Class, field string, sorted bool) bool
+}
+
+// AsIndexer returns the Indexer of a store or of one that it decorates, or nil.
+func AsIndexer(s Store) Indexer { return as[Indexer](s) }
+
 // as looks for an optional interface in a store and in those it decorates.
 func as[T any](s Store) T {
 	for s != nil {

@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/doctor"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/livequery"
 	"github.com/pargo-baas/pargo/parse"
@@ -79,6 +81,9 @@ type Options struct {
 	// State is what /health reports: "ok", "starting", "error" ….
 	State  func() string
 	Limits query.Limits
+	// Doctor makes the one who answers GET /doctor; slow is from which 95th
+	// percentile on a query without an index is a finding.
+	Doctor func(slow time.Duration) *doctor.Doctor
 	// PublicExplain lets clients ask for the plans of their queries.
 	PublicExplain bool
 	// NoReadOnlyAggregate refuses aggregates of the read-only master key.

@@ -77,6 +77,7 @@ func routeTable() []route {
 	add("POST", "/batch", batch)
 	add("GET", "/serverInfo", serverInfo)
 	add("GET", "/livequery/stats", liveStats)
+	add("GET", "/doctor", examine)
 
 	add("GET", "/schemas", schemas)
 	add("POST", "/schemas", createSchema)

@@ -318,3 +318,51 @@ func authProviders(names []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// Indexes implements storage.Indexer.
+func (d *DB) Indexes(ctx context.Context, class *schema.Class) ([]schema.Index, error) {
+	real, err := d.realIndexes(ctx, class.Name)
+	if err != nil {
+		return nil, d.failure(ctx, "indexes", class.Name, err)
+	}
+	var out []schema.Index
+	for i := range real {
+		r := &real[i]
+		if r.Name == "_id_" {
+			continue
+		}
+		if at := slices.IndexFunc(class.Indexes, func(ix schema.Index) bool { return ix.Name == r.Name }); at >= 0 {
+			out = append(out, class.Indexes[at])
+			continue
+		}
+		ix := schema.Index{Name: r.Name, Unique: r.Unique, Sparse: r.Sparse, CaseInsensitive: r.folds()}
+		elems, err := r.Key.Elements()
+		if err != nil {
+			return nil, d.failure(ctx, "indexes", class.Name, err)
+		}
+		for _, e := range elems {
+			k := schema.IndexKey{Field: wirePath(class.Name, e.Key())}
+			if kind, ok := e.Value().StringValueOK(); ok {
+				k.Kind = kind
+			} else if n, ok := e.Value().AsInt64OK(); ok {
+				k.Desc = n < 0
+			}
+			ix.Keys = append(ix.Keys, k)
+		}
+		out = append(out, ix)
+	}
+	return out, nil
+}
+
+// CanIndex implements storage.Indexer.
+func (d *DB) CanIndex(class *schema.Class, field string, sorted bool) bool {
+	t := resolve(class, field)
+	switch t.typ {
+	case schema.Relation, schema.GeoPoint, schema.Polygon:
+		return false
+	case schema.Pointer, schema.Array, schema.Object:
+		return !sorted && !t.opaque // sorted by this package: see sortedHere
+	default:
+		return !t.opaque
+	}
+}

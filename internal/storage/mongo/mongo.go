@@ -69,6 +69,7 @@ type DB struct {
 var (
 	_ storage.Store     = (*DB)(nil)
 	_ storage.Explainer = (*DB)(nil)
+	_ storage.Indexer   = (*DB)(nil)
 )
 
 // Open connects to a database and checks that it answers. The store is a

@@ -95,12 +95,19 @@ func sameKeys(keys []schema.IndexKey, spec *parse.Map) bool {
 	return true
 }
 
+// isHintError recognises SQLite's complaint about INDEXED BY, which comes
+// before the first row.
+func isHintError(err error) bool {
+	if err == nil {
+		return false
+	}
+	s := err.Error()
+	return strings.Contains(s, "no such index: ") || strings.Contains(s, "no query solution")
+}
+
 // hintError turns SQLite's complaint about INDEXED BY into the client's mistake.
 func hintError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if s := err.Error(); strings.Contains(s, "no such index: ") || strings.Contains(s, "no query solution") {
+	if isHintError(err) {
 		return &parse.Error{Code: parse.InvalidQuery, Message: "hint: the index cannot serve this query", Err: err}
 	}
 	return err
@@ -169,7 +176,7 @@ func (db *DB) explain(ctx context.Context, c *conn, f *storage.Find, v query.Ver
 	rows := 0
 	if f.Limit != 0 {
 		if err := s.run(ctx, c, func(found) { rows++ }); err != nil {
-			return nil, err
+			return nil, hintError(err)
 		}
 	}
 	out.Set("executionStats", parse.NewMap(

@@ -10,6 +10,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/internal/storage/storagetest"
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
 
@@ -96,5 +97,25 @@ func TestOpenForeign(t *testing.T) {
 	}
 	if db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path}); err == nil {
 		t.Errorf("foreign database opened: %v", db.Close())
+	}
+}
+
+// TestStrictWithoutIndex finds in a strict order by an index that the class
+// declares and the database does not have.
+func TestStrictWithoutIndex(t *testing.T) {
+	db := open(t, sqlite.Options{})
+	with := storagetest.NewClass("Thing", schema.Index{Name: "n", Keys: []schema.IndexKey{{Field: "n"}}})
+	if err := db.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: "Thing", Def: storagetest.NewClass("Thing")}}); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range []string{"b", "a", "c"} {
+		o := &parse.Object{ClassName: "Thing", ID: id, CreatedAt: 1, UpdatedAt: 1, Fields: *parse.NewMap(parse.MapField{Key: "n", Value: float64(i / 2)})}
+		if err := db.Insert(t.Context(), with, []*parse.Object{o}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := db.Find(t.Context(), &storage.Find{Class: with, Order: []query.Sort{{Path: "n"}, {Path: "objectId"}}, Strict: true, Limit: 10})
+	if err != nil || len(found) != 3 || found[0].ID+found[1].ID+found[2].ID != "abc" {
+		t.Errorf("%v, %v", found, err)
 	}
 }

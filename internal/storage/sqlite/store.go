@@ -117,7 +117,16 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, c, row)
+	err = s.run(ctx, c, row)
+	if s.forced && isHintError(err) {
+		// The index that the class declares is not there, or not yet.
+		loose := *f
+		loose.Strict = false
+		if s, err = db.statement(&loose, locate); err == nil {
+			err = s.run(ctx, c, row)
+		}
+	}
+	return hintError(err)
 }
 
 // statement is a find in SQL, and what of it SQL does not say.
@@ -129,6 +138,7 @@ type statement struct {
 	matcher *query.Matcher // nil: the condition is said in SQL
 	sorted  bool           // the rows come in order
 	lazy    bool
+	forced  bool                        // the statement names an index that nobody asked for
 	score   func(*parse.Object) float64 // nil: nobody asks for it
 	// paged: numbers of rows are sorted in a query of their own, and then the
 	// rows of the page.
@@ -142,7 +152,7 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	t := db.tables.of(f.Class)
 	w := where{t: t, sql: make([]byte, 0, 256)}
 	rest := f.Where
-	index, inOrder := "", false
+	index, inOrder, forced := "", false, false
 	if len(f.Order) > 0 && f.Limit > 0 && !locate {
 		index, inOrder = t.indexOf(f.Where, f.Order[0].Path)
 	}
@@ -162,6 +172,7 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 		// the few that are equal in the keys before would do.
 		w.add(t.selects)
 		w.add(" INDEXED BY " + quote(indexName(t.class.Name, index)))
+		forced = true
 	default:
 		w.add(t.selects)
 	}
@@ -170,7 +181,7 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &statement{t: t, order: f.Order, matcher: m, skip: f.Skip, limit: f.Limit}
+	s := &statement{t: t, order: f.Order, matcher: m, forced: forced, skip: f.Skip, limit: f.Limit}
 	var order string
 	order, s.sorted = t.orderBy(f.Order)
 	s.lazy = f.Lazy && m == nil && s.sorted
@@ -237,7 +248,7 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 		return limit != 0, nil
 	})
 	if err != nil || s.sorted {
-		return hintError(err)
+		return err
 	}
 	for _, x := range top.Page() {
 		row(x)

@@ -260,17 +260,9 @@ func (w *where) joinIDs(n query.Node) query.Node {
 		if !ok || m.Op != query.In || m.Path != parse.KeyObjectID || len(m.Values) < manyValues {
 			continue
 		}
-		seen := make(map[string]bool, len(m.Values))
-		list := make(parse.Array, 0, len(m.Values))
-		for _, v := range m.Values {
-			s, ok := v.(string)
-			if !ok || strings.IndexByte(s, 0) >= 0 {
-				return n
-			}
-			if !seen[s] {
-				seen[s] = true
-				list = append(list, s)
-			}
+		list, ok := distinctTexts(m)
+		if !ok {
+			return n
 		}
 		// The name of the column cannot be that of a field.
 		w.sql = append(w.sql[:len(w.sql)-len(w.t.sql)], `(SELECT value AS "~id" FROM json_each(?)) CROSS JOIN `...)
@@ -279,6 +271,28 @@ func (w *where) joinIDs(n query.Node) query.Node {
 		return query.AllOf(slices.Delete(slices.Clone(nodes), i, i+1)...)
 	}
 	return n
+}
+
+// distinctTexts returns the values of a list, each once; ok is false if one of
+// them is no text that JSON can carry.
+func distinctTexts(m *query.Member) (list parse.Array, ok bool) {
+	for _, v := range m.Values {
+		if s, ok := v.(string); !ok || strings.IndexByte(s, 0) >= 0 {
+			return nil, false
+		}
+	}
+	if m.Distinct {
+		return m.Values, true
+	}
+	seen := make(map[parse.Value]bool, len(m.Values))
+	list = make(parse.Array, 0, len(m.Values))
+	for _, v := range m.Values {
+		if !seen[v] {
+			seen[v] = true
+			list = append(list, v)
+		}
+	}
+	return list, true
 }
 
 // inDoc writes the membership of any element of an array of strings.
