@@ -196,7 +196,10 @@ func onlyOne(t *testing.T, name string, send func() (int, string), refusal *rege
 
 func TestMFAMobile(t *testing.T) {
 	phone := &messages{}
-	cloud := func(app *cloudcode.App) { phone.register(app) }
+	cloud := func(app *cloudcode.App) {
+		phone.register(app)
+		providers(app)
+	}
 	onDatabases(t, withAuth(`{"mfa":{"options":["SMS","TOTP"],"period":86400,"digits":8}}`), cloud, func(t *testing.T, s *scenario.Server) {
 		do := func(st scenario.Step) string { t.Helper(); return s.Do(t, &st) }
 		set := func(name, body string, code parse.Code, text string) {
@@ -235,6 +238,8 @@ func TestMFAMobile(t *testing.T) {
 			t.Errorf("%d more messages", again-n)
 		}
 		login("a wrong code", with("00"), parse.ScriptFailed, "Invalid MFA token 1")
+		do(scenario.Step{Name: "a provider whose name comes after mfa", Method: "PUT", Path: "/users/{{ann.id}}", As: "ann", Body: `{"authData":{"other":{"id":"1","key":"good"}}}`})
+		do(scenario.Step{Name: "nobody tries codes without the first factor", Method: "POST", Path: "/users", Body: `{"authData":{"mfa":{"token":"00"},"other":{"id":"1","key":"bad"}}}`, Code: parse.ObjectNotFound, Error: acmeInvalid})
 		// A-97: once, even at once.
 		onlyOne(t, "the code", func() (int, string) {
 			return send(t, s.Handler, "POST", "/login", `{"username":"ann","password":"pass-ann"`+with(code)+`}`)

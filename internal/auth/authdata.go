@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,12 +219,17 @@ func (s *Service) linkedUsers(ctx context.Context, store storage.Store, c *claim
 	return list, nil
 }
 
-// judge asks the providers, in alphabetical order and up to the first that
-// refuses. If that one wants something stored nevertheless, it is in the proof
+// judge asks the providers, in alphabetical order, those that are additional
+// last: who has not proved to be the user makes no message be sent to him, and
+// tries no codes. It ends with the first that refuses. If that one wants something stored nevertheless, it is in the proof
 // that comes with the error.
 func (s *Service) judge(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, step cloudcode.AuthStep) (*proof, error) {
 	pr := &proof{names: c.names, save: map[string]*parse.Map{}, reply: &parse.Map{}, judged: authDataOf(user)}
-	for _, name := range slices.Sorted(slices.Values(c.names)) {
+	stored := pr.judged
+	order := slices.SortedFunc(slices.Values(c.names), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.rank(a, stored), s.rank(b, stored)), strings.Compare(a, b))
+	})
+	for _, name := range order {
 		r := s.authRequest(p, name, user, c.data[name])
 		r.Step = step
 		if r.Stored == nil {
@@ -274,6 +280,14 @@ func (s *Service) policy(provider string, stored *parse.Map) cloudcode.AuthPolic
 		return p.Policy(stored)
 	}
 	return cloudcode.AuthDefault
+}
+
+// rank orders providers: those that are additional come last.
+func (s *Service) rank(provider string, authData *parse.Map) int {
+	if s.policy(provider, providerData(authData, provider)) == cloudcode.AuthAdditional {
+		return 1
+	}
+	return 0
 }
 
 // wantAdditional refuses a login without the additional providers that the
