@@ -181,10 +181,11 @@ func (r *round) appendObject(dst []byte, o *parse.Object) []byte {
 // selectKeys reduces o to the named fields beside its system fields; nil
 // names are all. Of a user it never shows what logs in.
 func selectKeys(class string, o *parse.Object, keys []string) *parse.Object {
-	if class == classUser && (o.Fields.Has("password") || o.Fields.Has("sessionToken")) {
+	if class == classUser && (o.Fields.Has("password") || o.Fields.Has("sessionToken") || o.Fields.Has("authData")) {
 		o = o.Clone()
 		o.Fields.Delete("password")
 		o.Fields.Delete("sessionToken")
+		o.Fields.Delete("authData")
 	}
 	if keys == nil {
 		return o

@@ -163,6 +163,7 @@ func TestUserAndSession(t *testing.T) {
 	u.Set("username", "ann")
 	u.Set("_hashed_password", "h")
 	u.Set("password", "p")
+	u.Set("authData", parse.NewMap(parse.MapField{Key: "mfa", Value: parse.NewMap(parse.MapField{Key: "secret", Value: "x"})}))
 	u.Set("sessionToken", "r:ann")
 	r.publish(t, created(u))
 	want := []string{`{"op":"create","clientId":"ID","requestId":1,"object":{"className":"_User","objectId":"ann","username":"ann","ACL":{"ann":{"read":true}}}}`}

@@ -139,6 +139,8 @@ func TestAdvisory_authData_oracle(t *testing.T) {
 		acmeUser,
 		{Name: "the user is public", Method: "PUT", Path: "/users/{{ann.id}}", As: "ann", Body: `{"ACL":{"*":{"read":true}}}`},
 		where(`{"authData.acme.id":{"$regex":"^1"}}`), where(`{"authData":{"$exists":true}}`), where(`{"$or":[{"authData.mfa.secret":{"$gt":"A"}}]}`),
+		where(`{"objectId":"{{ann.id}}","authData.acme.key":{"$regex":"^g"}}`), where(`{"objectId":"{{ann.id}}","email":"x","authData.acme.key":"good"}`),
+		{Name: "his address he may", Path: "/users", As: "ann", Query: map[string]string{"where": `{"objectId":"{{ann.id}}","email":"x"}`}, JSON: `{"results":[]}`},
 		{Name: "by nobody", Path: "/users", Query: map[string]string{"where": `{"authData.acme.id":"1"}`}, Code: parse.OperationForbidden},
 	}}})
 }

@@ -198,14 +198,17 @@ func (pl *Plan) CheckQuery(q *query.Query) error {
 	if pl.p.Bypass() || len(pl.protected) == 0 && pl.class != classUser {
 		return nil
 	}
+	// Who asks about himself may ask about what is protected, but not about
+	// authData: of the secrets in it he does not see all.
+	secret := pl.secret
 	if pl.exempt && pl.pinsMe(q.Where) {
-		return nil
+		secret = pl.ofLogins
 	}
-	if path := pl.secretPath(q.Where); path != "" {
+	if path := secretPath(q.Where, secret); path != "" {
 		return parse.Denyf(parse.OperationForbidden, "This user is not allowed to query %s on class %s", path, pl.class)
 	}
 	for _, s := range q.Order {
-		if pl.secret(s.Path) {
+		if secret(s.Path) {
 			return parse.Denyf(parse.OperationForbidden, "This user is not allowed to sort by %s on class %s", s.Path, pl.class)
 		}
 	}
@@ -237,9 +240,11 @@ func (pl *Plan) secret(p query.Path) bool {
 		return false
 	}
 	root := p.Root()
-	return contains(pl.protected, root) || contains(pl.protected, string(p)) ||
-		pl.class == classUser && root == "authData"
+	return contains(pl.protected, root) || contains(pl.protected, string(p)) || pl.ofLogins(p)
 }
+
+// ofLogins reports whether a path leads into what users log in with.
+func (pl *Plan) ofLogins(p query.Path) bool { return pl.class == classUser && p.Root() == "authData" }
 
 // pinsMe reports whether a query asks for the caller's own object alone.
 func (pl *Plan) pinsMe(n query.Node) bool {
@@ -252,25 +257,25 @@ func (pl *Plan) pinsMe(n query.Node) bool {
 	return false
 }
 
-// secretPath returns the first path of a tree that the caller may not query, or "".
-func (pl *Plan) secretPath(n query.Node) query.Path {
+// secretPath returns the first path of a tree that is secret, or "".
+func secretPath(n query.Node, secret func(query.Path) bool) query.Path {
 	switch n := n.(type) {
 	case *query.And:
-		return pl.firstSecret(n.Nodes)
+		return firstSecret(n.Nodes, secret)
 	case *query.Or:
-		return pl.firstSecret(n.Nodes)
+		return firstSecret(n.Nodes, secret)
 	case *query.Nor:
-		return pl.firstSecret(n.Nodes)
+		return firstSecret(n.Nodes, secret)
 	}
-	if path := query.PathOf(n); path != "" && pl.secret(path) {
+	if path := query.PathOf(n); path != "" && secret(path) {
 		return path
 	}
 	return ""
 }
 
-func (pl *Plan) firstSecret(nodes []query.Node) query.Path {
+func firstSecret(nodes []query.Node, secret func(query.Path) bool) query.Path {
 	for _, n := range nodes {
-		if p := pl.secretPath(n); p != "" {
+		if p := secretPath(n, secret); p != "" {
 			return p
 		}
 	}
