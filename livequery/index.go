@@ -102,7 +102,7 @@ type distinct struct {
 	scan    *query.Scan // of matcher; only the shard's dispatcher touches it
 	strikes int         // how often the query took too long, likewise
 	field   string      // the field it is indexed by, or ""
-	value   any
+	values  []any       // of which a match has one
 	groups  []*group
 	byPlan  map[string]*group
 
@@ -243,12 +243,18 @@ func (ci *classIndex) file(d *distinct, where query.Node) {
 	best := worstRank
 	for _, k := range query.EqualityKeys(where) {
 		// A dotted path may lead through arrays, which only the matcher knows.
-		v, ok := indexValue(k.Value)
-		if !ok || query.Path(k.Path).Dotted() {
+		if query.Path(k.Path).Dotted() {
 			continue
 		}
-		if r := rank(k.Path, v); r < best {
-			best, d.field, d.value = r, k.Path, v
+		values := make([]any, 0, len(k.Values))
+		for _, v := range k.Values {
+			if v, ok := indexValue(v); ok && !slices.Contains(values, v) {
+				values = append(values, v)
+			}
+		}
+		// One value before a list of the same kind.
+		if r := 2*rank(k.Path, values[0]) + min(len(values)-1, 1); r < best {
+			best, d.field, d.values = r, k.Path, values
 		}
 	}
 	if d.field == "" {
@@ -260,7 +266,9 @@ func (ci *classIndex) file(d *distinct, where query.Node) {
 		p = &pathIndex{field: d.field, values: map[any][]*distinct{}}
 		ci.paths = append(ci.paths, p)
 	}
-	p.values[d.value] = append(p.values[d.value], d)
+	for _, v := range d.values {
+		p.values[v] = append(p.values[v], d)
+	}
 }
 
 func (ci *classIndex) unfile(d *distinct) {
@@ -270,11 +278,13 @@ func (ci *classIndex) unfile(d *distinct) {
 		return
 	}
 	p := ci.path(d.field)
-	if list := slices.DeleteFunc(p.values[d.value], is); len(list) > 0 {
-		p.values[d.value] = list
-		return
+	for _, v := range d.values {
+		if list := slices.DeleteFunc(p.values[v], is); len(list) > 0 {
+			p.values[v] = list
+		} else {
+			delete(p.values, v)
+		}
 	}
-	delete(p.values, d.value)
 	if len(p.values) == 0 {
 		ci.paths = slices.DeleteFunc(ci.paths, func(x *pathIndex) bool { return x == p })
 	}
@@ -331,7 +341,7 @@ func indexValue(v parse.Value) (any, bool) {
 	return nil, false
 }
 
-const worstRank = 9
+const worstRank = 99
 
 // rank orders equalities by how few objects they are likely to hold for.
 func rank(field string, v any) int {

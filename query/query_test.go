@@ -208,7 +208,7 @@ func TestTree(t *testing.T) {
 	if d := cmp.Diff([]string{"x", "y"}, query.Roots(a)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]query.EqualityKey{{Path: "y.z", Value: 1.0}}, query.EqualityKeys(a)); d != "" {
+	if d := cmp.Diff([]query.EqualityKey{{Path: "x", Values: []parse.Value{"2", "1"}}, {Path: "y.z", Values: []parse.Value{1.0}}}, query.EqualityKeys(a)); d != "" {
 		t.Error(d)
 	}
 	n := query.Normalize(where(t, `{"p":{"$in":["p1"]}}`), func(string) (string, bool) { return "P", true })

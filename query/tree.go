@@ -151,14 +151,18 @@ func PathOf(n Node) Path {
 	return ""
 }
 
-// EqualityKey is a constraint that an index can answer.
+// EqualityKey is a constraint that an index can answer: a match has one of
+// Values at Path, or an array with one in it.
 type EqualityKey struct {
-	Path  string
-	Value parse.Value
+	Path   string
+	Values []parse.Value
 }
 
-// EqualityKeys returns the equalities that every match must satisfy: Eq
-// against a string, number, boolean, Date or Pointer at the top level or
+// maxKeyValues is how long a list may be to count as an EqualityKey.
+const maxKeyValues = 100
+
+// EqualityKeys returns the equalities that every match must satisfy: Eq and In
+// against strings, numbers, booleans, Dates or Pointers at the top level or
 // inside nested Ands, in order.
 func EqualityKeys(n Node) []EqualityKey {
 	var out []EqualityKey
@@ -167,17 +171,25 @@ func EqualityKeys(n Node) []EqualityKey {
 		case *And:
 			return true
 		case *Compare:
-			if n.Op != Eq {
-				return false
+			if n.Op == Eq && indexable(n.Value) {
+				out = append(out, EqualityKey{string(n.Path), []parse.Value{n.Value}})
 			}
-			switch n.Value.(type) {
-			case string, float64, parse.Int, bool, parse.Date, parse.Pointer:
-				out = append(out, EqualityKey{string(n.Path), n.Value})
+		case *Member:
+			if n.Op == In && len(n.Values) > 0 && len(n.Values) <= maxKeyValues && !slices.ContainsFunc(n.Values, func(v parse.Value) bool { return !indexable(v) }) {
+				out = append(out, EqualityKey{string(n.Path), n.Values})
 			}
 		}
 		return false
 	})
 	return out
+}
+
+func indexable(v parse.Value) bool {
+	switch v.(type) {
+	case string, float64, parse.Int, bool, parse.Date, parse.Pointer:
+		return true
+	}
+	return false
 }
 
 // Less returns the comparison of an order, for slices.SortStableFunc: negative
