@@ -76,6 +76,8 @@ func (c *client) handle(msg []byte) (ok bool) {
 		c.update(c.ctx, m)
 	case "unsubscribe":
 		c.unsubscribe(m)
+	case "query":
+		c.query(c.ctx, m)
 	}
 	return true
 }
@@ -154,6 +156,7 @@ const (
 	textUnconnected = "Can not find this client, make sure you connect to server before "
 	actSubscribing  = "subscribing"
 	actUnsubscribe  = "unsubscribing"
+	actQuerying     = "querying"
 )
 
 // connected reports whether the client has connected, and complains if not.
@@ -249,19 +252,61 @@ func (c *client) update(ctx context.Context, m *parse.Map) {
 }
 
 func (c *client) unsubscribe(m *parse.Map) {
-	if !c.connected(actUnsubscribe) {
-		return
-	}
-	requestID, _ := m.Get("requestId")
-	sub := c.subs[requestID]
+	requestID, sub := c.subscription(m, actUnsubscribe)
 	if sub == nil {
-		text := "Cannot find subscription with clientId " + c.id + " subscriptionId " + string(parse.AppendJSON(nil, requestID)) +
-			". Make sure you subscribe to live query server before unsubscribing."
-		c.send(errorFrame(codeUnknown, text, true, nil))
 		return
 	}
 	c.drop(requestID, sub)
 	c.send(replyFrame("unsubscribed", c.member, requestID))
+}
+
+// subscription returns the one that a message is about, and complains if there
+// is none.
+func (c *client) subscription(m *parse.Map, act string) (requestID parse.Value, sub *subscription) {
+	if !c.connected(act) {
+		return nil, nil
+	}
+	requestID, _ = m.Get("requestId")
+	if sub = c.subs[requestID]; sub == nil {
+		text := "Cannot find subscription with clientId " + c.id + " subscriptionId " + string(parse.AppendJSON(nil, requestID)) +
+			". Make sure you subscribe to live query server before " + act + "."
+		c.send(errorFrame(codeUnknown, text, true, nil))
+	}
+	return requestID, sub
+}
+
+// query answers what a find with the query of a subscription gives its caller
+// now (reference 05 §2.6).
+func (c *client) query(ctx context.Context, m *parse.Map) {
+	requestID, sub := c.subscription(m, actQuerying)
+	if sub == nil {
+		return
+	}
+	if c.hub.opts.Find == nil {
+		c.send(errorFrame(codeUnknown, "Queries are not served here.", false, requestID))
+		return
+	}
+	for _, id := range sub.identities() {
+		c.hub.refresh(ctx, id, false)
+	}
+	list, err := c.hub.opts.Find(ctx, sub.principal(c.hub.stranger), sub.class, &query.Query{
+		Where: sub.where, Keys: sub.keys, Limit: query.UnsetLimit,
+	})
+	if err != nil {
+		code, text := c.hub.refusal(err)
+		c.send(errorFrame(code, text, false, requestID))
+		return
+	}
+	b := replyFrame("result", c.member, requestID)
+	b = append(b[:len(b)-1], `,"results":[`...)
+	r := newRound(&parse.Change{Class: sub.class})
+	for i, o := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = r.appendObject(b, selectKeys(sub.class, o, nil))
+	}
+	c.send(append(b, "]}"...))
 }
 
 // stringList returns the distinct strings at a key that checkMessage passed; nil if absent.

@@ -44,6 +44,9 @@ type Options struct {
 	Gate *access.Gate
 	// Auth resolves session tokens; nil: there are no users.
 	Auth Authenticator
+	// Find runs a query as a caller, for clients that ask for what their
+	// subscription holds now; nil: that is not served.
+	Find func(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error)
 	// AppID is the application that clients must name; "": any.
 	AppID string
 	// MasterKey gives master rights to a client that connects with it from an

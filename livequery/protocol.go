@@ -66,12 +66,18 @@ var messages = map[string]*shape{
 			"restAPIKey": {kind: kindString}, "sessionToken": {kind: kindString}, "installationId": {kind: kindString},
 		},
 	},
-	"subscribe": subscribeShape(),
-	"update":    subscribeShape(),
-	"unsubscribe": {
+	"subscribe":   subscribeShape(),
+	"update":      subscribeShape(),
+	"unsubscribe": requestShape(),
+	"query":       requestShape(),
+}
+
+// requestShape is that of a message about one subscription.
+func requestShape() *shape {
+	return &shape{
 		required: []string{"op", "requestId"},
 		members:  map[string]member{"op": {kind: kindString}, "requestId": {kind: kindNumber}},
-	},
+	}
 }
 
 func subscribeShape() *shape {

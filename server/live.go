@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/livequery"
+	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 	"github.com/pargo-baas/pargo/server/config"
@@ -19,7 +22,7 @@ import (
 
 // buildLive makes the live-query hub; o are the options of the REST API, with
 // which it shares keys and addresses.
-func (s *Server) buildLive(gate *access.Gate, users *auth.Service, complexity *rest.Complexity, o rest.Options, file *schema.Document) error {
+func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth.Service, complexity *rest.Complexity, o rest.Options, file *schema.Document) error {
 	cfg := s.cfg
 	classes, err := liveClasses(cfg, file)
 	if err != nil {
@@ -39,6 +42,13 @@ func (s *Server) buildLive(gate *access.Gate, users *auth.Service, complexity *r
 		ResumeWindow: resumeWindow(live.ResumeWindow), ResumeChanges: live.ResumeChanges,
 		QueryLimits: query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
 		ClientIP:    o.ClientIP, Log: s.log,
+		Find: func(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error) {
+			found, err := objs.Find(ctx, p, class, q)
+			if err != nil {
+				return nil, err
+			}
+			return found.Objects, nil
+		},
 	})
 	users.OnRevoke(s.hub.Revoke)
 	return nil

@@ -262,7 +262,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	}
 	o.Pages = s.post.pages
 	if cfg.StartLiveQueryServer {
-		if err := s.buildLive(gate, users, complexity, o, file); err != nil {
+		if err := s.buildLive(gate, objs, users, complexity, o, file); err != nil {
 			return err
 		}
 		pub.to = append(pub.to, s.hub)

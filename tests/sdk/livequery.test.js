@@ -71,6 +71,34 @@ for (const database of databases()) {
       await marks.nth(1);
     };
 
+    test('find of a subscription gives what it holds now', async () => {
+      const events = await subscribe(query().equalTo('name', 'held').select('n'));
+      await item({ name: 'held', n: 1 });
+      await item({ name: 'other', n: 2 });
+      await events.nth(1);
+      const results = new Promise((resolve) => { events.subscription.on('result', resolve); });
+      events.subscription.find();
+      const list = await results;
+      assert.deepEqual(list.map((o) => [o.className, o.get('n')]), [['Item', 1]]);
+    });
+
+    test('a client whose connection breaks is told what it missed', async () => {
+      const on = await connect({ installationId: 'phone-1' }); // as Parse.Query.subscribe does
+      const events = await subscribe(query().startsWith('name', 'lost'), null, on);
+      await item({ name: 'lost 0' });
+      await events.nth(1);
+      const opened = new Promise((resolve) => { on.on('open', resolve); });
+      on.socket.terminate(); // as if the network had gone; the SDK connects again by itself
+      const a = await item({ name: 'lost 1' });
+      await a.save({ n: 1 }, master);
+      await a.destroy(master);
+      await opened;
+      const last = await item({ name: 'lost 2' });
+      while (!events.seen.some((e) => e.object.id === last.id)) await events.nth(events.seen.length + 1);
+      const missed = told(events).split(', ').filter((e) => !e.endsWith('lost 0'));
+      assert.deepEqual(missed, ['create lost 1', 'update lost 1', 'delete lost 1', 'create lost 2']);
+    });
+
     test('create, update, enter, leave, delete, with their objects before and after', async () => {
       const events = await subscribe(query().greaterThan('n', 10));
       const a = await item({ name: 'a', n: 11, list: [1] });
