@@ -332,9 +332,13 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 	if s.embedded {
 		cacheTTL = 0 // nobody else writes
 	}
+	algorithm, err := passwords(s.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
 	ao := auth.Options{
 		SessionLength:                sessionLength,
-		PasswordCost:                 s.cfg.PasswordCost,
+		Passwords:                    algorithm,
 		Providers:                    p.providers,
 		EnableAnonymous:              s.cfg.EnableAnonymousUsers,
 		AllowExpiredAuthData:         s.cfg.AllowExpiredAuthDataToken,

@@ -30,8 +30,11 @@ const (
 type Options struct {
 	// SessionLength is the life of a session; 0: it never ends.
 	SessionLength time.Duration
-	// PasswordCost is the bcrypt cost of new hashes; 0: 10.
-	PasswordCost int
+	// Passwords makes new password hashes.
+	Passwords Algorithm
+	// HashSlots is how many hashes are computed at a time; 0: three quarters
+	// of the cores.
+	HashSlots int
 	// Providers judge authData, by name. EnableAnonymous adds "anonymous".
 	Providers       map[string]cloudcode.AuthProvider
 	EnableAnonymous bool
@@ -90,8 +93,8 @@ func New(objs *objects.Service, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.PasswordCost == 0 {
-		o.PasswordCost = 10
+	if o.HashSlots == 0 {
+		o.HashSlots = hashSlots(runtime.GOMAXPROCS(0))
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -110,7 +113,7 @@ func New(objs *objects.Service, o Options) (*Service, error) {
 	}
 	s := &Service{
 		objs: objs, o: o, cache: newCache(o.CacheSize), node: parse.NewObjectID(20),
-		hash: newHasher(o.PasswordCost, runtime.GOMAXPROCS(0)),
+		hash: newHasher(o.Passwords, o.HashSlots),
 	}
 	s.graph = &graph{
 		store: objs.Store, class: func() *schema.Class { return s.class(roleClass) },

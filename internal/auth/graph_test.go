@@ -164,7 +164,7 @@ func TestMoreRolesThanFit(t *testing.T) {
 func (w *world) second(change func(*auth.Options)) *world {
 	w.t.Helper()
 	pub := &relay{}
-	o := auth.Options{Now: w.clock, PasswordCost: 4, SessionLength: time.Hour, CacheTTL: 5 * time.Second}
+	o := auth.Options{Now: w.clock, Passwords: auth.Algorithm{Cost: 4}, SessionLength: time.Hour, CacheTTL: 5 * time.Second}
 	change(&o)
 	other := &world{t: w.t, app: w.app, pub: pub, now: w.now}
 	other.objs = objects.New(w.objs.Store(), w.objs.Registry(), w.app, objects.Options{Now: w.clock, Publisher: pub})

@@ -130,7 +130,7 @@ func newWorldOn(t testing.TB, wrap func(storage.Store) storage.Store, change fun
 	}
 	oo := objects.Options{Now: clock, Publisher: pub, AllowClientClassCreation: true, AllowCustomObjectID: true}
 	ao := auth.Options{
-		Now: clock, PasswordCost: bcrypt.MinCost, SessionLength: time.Hour,
+		Now: clock, Passwords: auth.Algorithm{Cost: bcrypt.MinCost}, SessionLength: time.Hour,
 		EnableAnonymous: true, EnforcePrivateUsers: true, RevokeSessionOnPasswordReset: true,
 	}
 	if change != nil {

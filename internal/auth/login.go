@@ -47,7 +47,7 @@ func (s *Service) Login(ctx context.Context, p *access.Principal, params *parse.
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, user, in.token, nil); err != nil {
+	if err := s.confirm(ctx, user, in.token, params.String("password"), nil); err != nil {
 		return nil, err
 	}
 	if pr != nil {
@@ -94,12 +94,19 @@ func (s *Service) enter(ctx context.Context, p *access.Principal, user *parse.Ob
 // confirm ends a session again if the credentials that it was started with
 // were changed meanwhile. Whoever changes them ends the sessions afterwards,
 // so one of the two always sees the other. providers are those that opened the account.
-func (s *Service) confirm(ctx context.Context, user *parse.Object, token string, providers []string) error {
+func (s *Service) confirm(ctx context.Context, user *parse.Object, token, password string, providers []string) error {
 	now, err := s.userByID(ctx, user.ID)
 	if err != nil {
 		return err
 	}
-	if now != nil && now.String(hashField) == user.String(hashField) &&
+	same := now != nil && now.String(hashField) == user.String(hashField)
+	if now != nil && !same && password != "" {
+		// Another login may have renewed the hash of the same password.
+		if same, err = s.hash.verify(ctx, password, now.String(hashField)); err != nil {
+			same = false
+		}
+	}
+	if same &&
 		!slices.ContainsFunc(providers, func(name string) bool { return !sameID(name, user, now) }) {
 		return nil
 	}
@@ -168,7 +175,7 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if err := s.wantVerified(ctx, p, user, params); err != nil {
 		return nil, err
 	}
-	return user, nil
+	return s.renewHash(ctx, user, plain), nil
 }
 
 // findLogin finds a user by name, by address, or by a name that may be either

@@ -2,45 +2,58 @@ package auth
 
 import (
 	"context"
-	"fmt"
+	"net/http"
+	"sync/atomic"
 
-	"golang.org/x/crypto/bcrypt"
+	"github.com/pargo-baas/pargo/parse"
 )
 
-// maxPassword is where bcrypt stops looking; longer passwords are cut, as
-// Parse Server does (reference 03 §5).
-const maxPassword = 72
-
-// hasher computes bcrypt hashes, at most as many at a time as there are cores:
-// a burst of logins then waits instead of starving every other request.
+// hasher computes password hashes, only so many at a time that other requests
+// find a free core: a storm of logins waits, within a bound, instead of
+// starving everybody else.
 type hasher struct {
-	cost  int
-	slots chan struct{}
+	algorithm Algorithm
+	slots     chan struct{}
+	// queue bounds those who wait for a slot.
+	queue   int64
+	waiting atomic.Int64
 	// dummy is compared against when there is no user, so that the time of an
-	// answer does not tell who exists. Its cost is that of new hashes.
-	dummy []byte
+	// answer does not tell who exists. It costs what new hashes do.
+	dummy string
 }
 
-// dummyTail is salt and digest of a hash that belongs to no known password.
-const dummyTail = "7EqJtq98hPqEX7fNZaFWoOhi5BcX4Z3lZ0Z8b5m6uJ0VtP1cVqYyG"
+// queuePerSlot is how many may wait for each slot: at the usual cost they wait
+// a few seconds. Whoever comes then is better off trying again.
+const queuePerSlot = 64
 
-func newHasher(cost, parallel int) *hasher {
-	return &hasher{
-		cost:  cost,
-		slots: make(chan struct{}, max(1, parallel)),
-		dummy: fmt.Appendf(nil, "$2a$%02d$%s", cost, dummyTail),
+// hashSlots is how many hashes are computed at a time on so many cores: a
+// quarter of them, and of two cores one, stays for everything else.
+func hashSlots(cores int) int { return max(1, cores*3/4) }
+
+func newHasher(a Algorithm, slots int) *hasher {
+	slots = max(1, slots)
+	return &hasher{algorithm: a, slots: make(chan struct{}, slots), queue: int64(slots * queuePerSlot), dummy: a.dummy()}
+}
+
+func errTooManyPasswords() error {
+	return &parse.Error{
+		Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable,
+		Message: "Too many passwords are being checked at the moment. Try again soon.",
 	}
 }
 
-func cut(password string) []byte {
-	b := []byte(password)
-	if len(b) > maxPassword {
-		b = b[:maxPassword]
-	}
-	return b
-}
-
+// acquire waits for a slot: 155 if too many do, the context's error if it ends first.
 func (h *hasher) acquire(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	if h.waiting.Add(1) > h.queue {
+		h.waiting.Add(-1)
+		return errTooManyPasswords()
+	}
+	defer h.waiting.Add(-1)
 	select {
 	case h.slots <- struct{}{}:
 		return nil
@@ -51,26 +64,53 @@ func (h *hasher) acquire(ctx context.Context) error {
 
 func (h *hasher) release() { <-h.slots }
 
-// hash returns the bcrypt hash of a password.
+// hash returns a new hash of a password.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	if err := h.acquire(ctx); err != nil {
 		return "", err
 	}
 	defer h.release()
-	b, err := bcrypt.GenerateFromPassword(cut(password), h.cost)
-	return string(b), err
+	return h.algorithm.hash(password)
 }
 
-// verify reports whether the password belongs to the hash. An empty hash costs
-// the time of a comparison and is never right.
+// verify reports whether the password belongs to the hash, whatever algorithm
+// it is of. An empty hash costs the time of a comparison and is never right.
 func (h *hasher) verify(ctx context.Context, password, hash string) (bool, error) {
 	if err := h.acquire(ctx); err != nil {
 		return false, err
 	}
 	defer h.release()
 	if hash == "" || password == "" {
-		_ = bcrypt.CompareHashAndPassword(h.dummy, cut(password))
+		matches(password, h.dummy)
 		return false, nil
 	}
-	return bcrypt.CompareHashAndPassword([]byte(hash), cut(password)) == nil, nil
+	return matches(password, hash), nil
+}
+
+// renewable reports whether a hash should be replaced by one of the algorithm
+// in force, now that the password is known. That can wait for a quiet moment.
+func (h *hasher) renewable(password, hash string) bool {
+	return h.waiting.Load() == 0 && h.algorithm.renews(password, hash)
+}
+
+// renewHash gives a user who has just proved to know the password a hash of
+// the algorithm in force, if his is of another or a weaker one, and returns him
+// as he is then. If that fails, the old hash still does.
+func (s *Service) renewHash(ctx context.Context, user *parse.Object, password string) *parse.Object {
+	old := user.String(hashField)
+	if !s.hash.renewable(password, old) {
+		return user
+	}
+	hash, err := s.hash.hash(ctx, password)
+	if err != nil {
+		return user
+	}
+	after, err := s.replaceHash(ctx, user.ID, old, hash)
+	if err != nil {
+		s.o.Log.WarnContext(ctx, "a password hash was not renewed", "error", err)
+	}
+	if after == nil {
+		return user
+	}
+	return after
 }

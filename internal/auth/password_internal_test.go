@@ -3,14 +3,19 @@ package auth
 import (
 	"context"
 	"errors"
+	"net/http"
+	"runtime"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pargo-baas/pargo/parse"
 )
 
 // The hasher's bound cannot be seen from outside without taking seconds.
 func TestHasherIsBounded(t *testing.T) {
-	h := newHasher(bcrypt.MinCost, 1)
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1)
 	if err := h.acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -32,14 +37,53 @@ func TestHasherIsBounded(t *testing.T) {
 	}
 }
 
+// What does not fit into the queue is told so, instead of waiting for ever.
+func TestHasherQueueIsBounded(t *testing.T) {
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2)
+	for range 2 {
+		if err := h.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range h.queue {
+		wg.Go(func() {
+			if _, err := h.hash(ctx, "x"); !errors.Is(err, context.Canceled) {
+				t.Errorf("in the queue: %v", err)
+			}
+		})
+	}
+	for h.waiting.Load() < h.queue {
+		runtime.Gosched()
+	}
+	_, err := h.verify(t.Context(), "x", "")
+	var pe *parse.Error
+	if !errors.As(err, &pe) || pe.Code != parse.RequestLimitExceeded || pe.Status != http.StatusServiceUnavailable {
+		t.Errorf("beyond the queue: %v, want 155 with status 503", err)
+	}
+	if h.renewable("x", "none") {
+		t.Error("hashes are renewed although others wait")
+	}
+	cancel()
+	wg.Wait()
+	h.release()
+	if _, err := h.hash(t.Context(), "x"); err != nil {
+		t.Errorf("after the storm: %v", err)
+	}
+	if !h.renewable("x", "none") {
+		t.Error("hashes are not renewed although nobody waits")
+	}
+}
+
 // A comparison with the dummy must cost what one with a real hash does.
 func TestDummyCostsAsMuch(t *testing.T) {
 	for _, cost := range []int{bcrypt.MinCost, 5} {
-		h := newHasher(cost, 1)
-		if got, err := bcrypt.Cost(h.dummy); err != nil || got != cost {
+		h := newHasher(Algorithm{Cost: cost}, 1)
+		if got, err := bcrypt.Cost([]byte(h.dummy)); err != nil || got != cost {
 			t.Errorf("cost %d: %d, %v", cost, got, err)
 		}
-		if err := bcrypt.CompareHashAndPassword(h.dummy, []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+		if err := bcrypt.CompareHashAndPassword([]byte(h.dummy), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 			t.Errorf("cost %d: %v", cost, err)
 		}
 	}

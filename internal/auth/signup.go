@@ -217,7 +217,7 @@ func (s *Service) enterLinked(ctx context.Context, p *access.Principal, user *pa
 	if err != nil {
 		return nil, err
 	}
-	return in.shown, s.confirm(ctx, user, in.token, c.names)
+	return in.shown, s.confirm(ctx, user, in.token, "", c.names)
 }
 
 // locked reports whether the user's ACL locks him out: it has no entries.

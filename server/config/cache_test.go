@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -44,6 +46,44 @@ func TestRedisURL(t *testing.T) {
 			}
 			if got, err := c.RedisURL(); got != tt.want || err != nil {
 				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPasswordAlgorithm(t *testing.T) {
+	tests := []struct {
+		value string
+		want  *config.Argon2id
+		bad   bool
+	}{
+		{value: "bcrypt"},
+		{value: "argon2id", want: &config.Argon2id{Memory: 19456, Time: 2, Threads: 1}},
+		{value: "argon2id,m=65536,t=3,p=4", want: &config.Argon2id{Memory: 65536, Time: 3, Threads: 4}},
+		{value: "", bad: true},
+		{value: "md5", bad: true},
+		{value: "bcrypt,12", bad: true},
+		{value: "argon2id,", bad: true},
+		{value: "argon2id,m=8", bad: true},
+		{value: "argon2id,m=65536,t=3,p=4,x", bad: true},
+		{value: "argon2id,m=4,t=1,p=1", bad: true},
+		{value: "argon2id,m=64,t=0,p=1", bad: true},
+		{value: "argon2id,m=64,t=1,p=0", bad: true},
+		{value: "argon2id,m=2000000000,t=1,p=1", bad: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.value, func(t *testing.T) {
+			c := config.Default()
+			c.PasswordAlgorithm = tt.value
+			got, err := c.Argon2()
+			if (err != nil) != tt.bad {
+				t.Fatalf("error %v", err)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" && !tt.bad {
+				t.Error(d)
+			}
+			if invalid := c.Validate() != nil; invalid != tt.bad {
+				t.Errorf("refused at start: %t", invalid)
 			}
 		})
 	}

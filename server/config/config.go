@@ -78,6 +78,7 @@ type Config struct {
 	AllowReadOnlyAggregate       bool            `opt:"allowAggregationForReadOnlyMasterKey" env:"PARSE_SERVER_ALLOW_AGGREGATION_FOR_READ_ONLY_MASTER_KEY" help:"The read-only master key may aggregate."`
 	Query                        json.RawMessage `opt:"query" env:"PARSE_SERVER_QUERY" help:"{\"aggregationRawValues\":false,\"aggregationRawFieldNames\":false}: aggregates that do not say otherwise leave values, or names, as they are stored."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
+	PasswordAlgorithm            string          `opt:"passwordAlgorithm" env:"PARSE_SERVER_PASSWORD_ALGORITHM" help:"Of new password hashes: bcrypt, which Parse Server reads, or argon2id, argon2id,m=KiB,t=passes,p=threads."`
 
 	EmailAdapter                     json.RawMessage `opt:"emailAdapter" env:"PARSE_SERVER_EMAIL_ADAPTER" secret:"" help:"{\"module\":\"smtp\",\"options\":{\"host\":…,\"fromAddress\":…}}: how mails are sent."`
 	VerifyUserEmails                 bool            `opt:"verifyUserEmails" env:"PARSE_SERVER_VERIFY_USER_EMAILS" help:"Users get a mail to verify their address."`
@@ -155,6 +156,7 @@ func Default() Config {
 		RequestKeywordDenylist:           json.RawMessage(`[{"key":"_bsontype","value":"Code"},{"key":"constructor"},{"key":"__proto__"}]`),
 		AllowReadOnlyAggregate:           true,
 		PasswordCost:                     10,
+		PasswordAlgorithm:                "bcrypt",
 		CacheTTL:                         5000,
 		CacheMaxSize:                     50_000,
 		LogLevel:                         "info",
@@ -220,6 +222,9 @@ func (c *Config) Validate() error {
 	}
 	if c.PasswordCost < 4 || c.PasswordCost > 31 {
 		p.addf("The option passwordCost must be between 4 and 31.")
+	}
+	if _, err := c.Argon2(); err != nil {
+		p.addf("%s", err)
 	}
 	if c.Durability != "full" && c.Durability != "normal" {
 		p.addf("The option durability must be full or normal, not %q.", c.Durability)
