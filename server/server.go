@@ -339,6 +339,7 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 	ao := auth.Options{
 		SessionLength:                sessionLength,
 		Passwords:                    algorithm,
+		ExtendOnUse:                  s.cfg.ExtendSessionOnUse,
 		Providers:                    p.providers,
 		EnableAnonymous:              s.cfg.EnableAnonymousUsers,
 		AllowExpiredAuthData:         s.cfg.AllowExpiredAuthDataToken,

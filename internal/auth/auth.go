@@ -44,6 +44,9 @@ type Options struct {
 	EnforcePrivateUsers  bool
 	// RevokeSessionOnPasswordReset ends all sessions of a user whose password changes.
 	RevokeSessionOnPasswordReset bool
+	// ExtendOnUse gives a session that is in use a new SessionLength once half
+	// of it is over.
+	ExtendOnUse bool
 	// CacheTTL bounds how long a resolved session is believed. 0 is for a
 	// server that alone writes to its database: every change reaches it.
 	CacheTTL time.Duration
@@ -78,7 +81,9 @@ type Service struct {
 	rule  *userRule
 	// node tells this server from others on the bus.
 	node string
-	bus  cache.Subscription // nil without a bus
+	// background are the writes that no request waits for.
+	background sync.WaitGroup
+	bus        cache.Subscription // nil without a bus
 
 	mu       sync.Mutex
 	onRevoke []func(userIDs []string, all bool) // guarded by mu
@@ -129,8 +134,9 @@ func New(objs *objects.Service, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Close leaves the bus.
+// Close waits for what is done in the background and leaves the bus.
 func (s *Service) Close() {
+	s.background.Wait()
 	if s.bus != nil {
 		s.bus.Close()
 	}

@@ -13,18 +13,22 @@ import (
 // over it, arbitrary ones go.
 const defaultSessions = 50_000
 
-// entry is one resolved session. But for last it is immutable.
+// entry is one resolved session. But for last and extended it is immutable.
 type entry struct {
 	userID  string
 	user    *parse.Object // what hooks see of him
 	token   string
+	session string     // its id
 	expires parse.Date // 0: never
+	updated parse.Date // when the session was last written
 	loaded  time.Time
 	direct  []string // roles that list the user
 	members uint64   // the count of membership changes that direct reflects
 	// last is the principal made last: a session mostly comes from one
 	// installation and one address, and roles change seldom.
 	last atomic.Pointer[resolved]
+	// extended is when its life was last extended, in Unix nanoseconds.
+	extended atomic.Int64
 }
 
 // resolved is a principal by the roles of one version of the graph.

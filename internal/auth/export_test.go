@@ -7,3 +7,6 @@ func (s *Service) BoundRoles(roles, links int) {
 
 // Forget forgets everything that is kept in memory.
 func (s *Service) Forget() { s.hear(nil) }
+
+// Wait waits for what is done in the background.
+func (s *Service) Wait() { s.background.Wait() }

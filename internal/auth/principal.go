@@ -28,6 +28,7 @@ func (s *Service) Principal(ctx context.Context, token, installationID, ip strin
 	if e.expires != 0 && e.expires <= s.now() {
 		return nil, parse.Errorf(parse.InvalidSessionToken, "Session token is expired.")
 	}
+	s.used(e)
 	// The version comes first: roles that are newer than it are computed again.
 	version, err := s.graph.current(ctx)
 	if err != nil {
@@ -71,7 +72,8 @@ func (s *Service) resolve(ctx context.Context, token string) (*entry, error) {
 	expires, _ := session.Get("expiresAt")
 	date, _ := expires.(parse.Date)
 	e = &entry{
-		userID: user.ID, user: public(user), token: token, expires: date,
+		userID: user.ID, user: public(user), token: token,
+		session: session.ID, expires: date, updated: session.UpdatedAt,
 		loaded: began, direct: direct, members: members,
 	}
 	return e, nil

@@ -247,6 +247,9 @@ func (r *userRule) acl(w *objects.WriteState, create bool) {
 // did it himself, starts a new one (reference 03 §4.1).
 func (r *userRule) AfterWrite(ctx context.Context, w *objects.WriteState, saved *objects.Saved) error {
 	r.announce(ctx, w, saved)
+	if !w.Update && w.Store != r.s.objs.Store() {
+		return r.s.enterCommitted(ctx, w.Principal, saved)
+	}
 	if !w.Update || !w.Body.Has(hashField) {
 		return nil
 	}

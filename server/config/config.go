@@ -61,6 +61,7 @@ type Config struct {
 	EnableSanitizedErrorResponse bool            `opt:"enableSanitizedErrorResponse" env:"PARSE_SERVER_ENABLE_SANITIZED_ERROR_RESPONSE" help:"Refusals by permissions say only Permission denied."`
 	ExpireInactiveSessions       bool            `opt:"expireInactiveSessions" env:"PARSE_SERVER_EXPIRE_INACTIVE_SESSIONS" help:"Sessions end after sessionLength."`
 	SessionLength                int             `opt:"sessionLength" env:"PARSE_SERVER_SESSION_LENGTH" help:"Life of a session in seconds."`
+	ExtendSessionOnUse           bool            `opt:"extendSessionOnUse" env:"PARSE_SERVER_EXTEND_SESSION_ON_USE" help:"Sessions in use get a new sessionLength once half of it is over."`
 	RevokeSessionOnPasswordReset bool            `opt:"revokeSessionOnPasswordReset" env:"PARSE_SERVER_REVOKE_SESSION_ON_PASSWORD_RESET" help:"A new password ends all sessions of the user."`
 	ProtectedFields              json.RawMessage `opt:"protectedFields" env:"PARSE_SERVER_PROTECTED_FIELDS" help:"Fields hidden from clients, by class and group."`
 	ProtectedFieldsOwnerExempt   bool            `opt:"protectedFieldsOwnerExempt" env:"PARSE_SERVER_PROTECTED_FIELDS_OWNER_EXEMPT" help:"Users see all fields of their own _User object."`

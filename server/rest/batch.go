@@ -213,5 +213,13 @@ func (c *call) runInTx(ctx context.Context, items []item) error {
 	if errors.As(err, &rb) {
 		return rb.err
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for i := range items { // what came after the commit has completed the answers
+		if saved := items[i].call.late; saved != nil {
+			items[i].reply.json = parse.AppendJSON(nil, saved.Response)
+		}
+	}
+	return nil
 }

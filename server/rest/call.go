@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -49,8 +50,11 @@ type call struct {
 	params [2]string
 	nested bool // an item of a batch
 	inTx   bool
-	wrote  bool
-	bufs   *buffers
+	// late is what an item of a transaction has written: its answer is complete
+	// with the commit.
+	late  *objects.Saved
+	wrote bool
+	bufs  *buffers
 }
 
 // buffers are reused from call to call.
@@ -359,7 +363,11 @@ func (c *call) identify(cr *credentials) error {
 		c.principal = access.New(access.Principal{InstallationID: cr.installation, IP: ip})
 		return nil
 	}
-	p, err := c.h.auth.Principal(c.req.Context(), cr.token, cr.installation, ip)
+	resolve := c.h.auth.Principal
+	if c.route() == "/upgradeToRevocableSession" && auth.IsLegacy(cr.token) {
+		resolve = c.h.auth.Legacy
+	}
+	p, err := resolve(c.req.Context(), cr.token, cr.installation, ip)
 	if err != nil {
 		return err
 	}

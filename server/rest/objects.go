@@ -32,6 +32,9 @@ func create(ctx context.Context, c *call) (reply, error) {
 
 // saved answers a write: 201 with a Location for a new object.
 func (c *call) saved(class string, s *objects.Saved) reply {
+	if c.inTx {
+		c.late = s
+	}
 	r := reply{json: parse.AppendJSON(c.bufs.out[:0], s.Response)}
 	c.bufs.out = r.json
 	if s.Created {

@@ -61,6 +61,7 @@ func routeTable() []route {
 	add("GET", "/sessions/me", currentSession)
 	class("/sessions", "_Session")
 
+	add("POST", "/upgradeToRevocableSession", upgrade)
 	add("GET", "/login", login)
 	add("POST", "/login", login)
 	add("POST", "/loginAs", loginAs)

@@ -109,3 +109,12 @@ func currentSession(ctx context.Context, c *call) (reply, error) {
 	}
 	return c.object(o), nil
 }
+
+// upgrade is POST /upgradeToRevocableSession (reference 03 §6.2).
+func upgrade(ctx context.Context, c *call) (reply, error) {
+	o, err := c.h.auth.Upgrade(ctx, c.principal)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.object(o), nil
+}
