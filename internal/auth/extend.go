@@ -18,7 +18,7 @@ const (
 
 // used extends the life of a session that is in use, once half of it is over
 // (reference 03 §6.3). That happens in the background.
-func (s *Service) used(e *entry) {
+func (s *Service) used(ctx context.Context, e *entry) {
 	if !s.o.ExtendOnUse || s.o.SessionLength == 0 || e.expires == 0 {
 		return
 	}
@@ -31,7 +31,7 @@ func (s *Service) used(e *entry) {
 		return
 	}
 	s.background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), extendTimeout) //nolint:forbidigo // it outlives the request
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extendTimeout)
 		defer cancel()
 		_, err := s.objs.Update(ctx, access.MasterKey(), &objects.Write{
 			Class: sessionClass, ID: e.session,

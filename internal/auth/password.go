@@ -22,9 +22,10 @@ type hasher struct {
 	dummy string
 }
 
-// queuePerSlot is how many may wait for each slot: at the usual cost they wait
-// a few seconds. Whoever comes then is better off trying again.
-const queuePerSlot = 64
+// At least minQueue may wait for a slot, and queuePerSlot for each: at the usual
+// cost the last of them waits half a minute. Whoever comes then is better off
+// trying again.
+const minQueue, queuePerSlot = 1024, 256
 
 // hashSlots is how many hashes are computed at a time on so many cores: a
 // quarter of them, and of two cores one, stays for everything else.
@@ -32,7 +33,7 @@ func hashSlots(cores int) int { return max(1, cores*3/4) }
 
 func newHasher(a Algorithm, slots int) *hasher {
 	slots = max(1, slots)
-	return &hasher{algorithm: a, slots: make(chan struct{}, slots), queue: int64(slots * queuePerSlot), dummy: a.dummy()}
+	return &hasher{algorithm: a, slots: make(chan struct{}, slots), queue: int64(max(minQueue, slots*queuePerSlot)), dummy: a.dummy()}
 }
 
 func errTooManyPasswords() error {

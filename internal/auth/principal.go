@@ -28,7 +28,7 @@ func (s *Service) Principal(ctx context.Context, token, installationID, ip strin
 	if e.expires != 0 && e.expires <= s.now() {
 		return nil, parse.Errorf(parse.InvalidSessionToken, "Session token is expired.")
 	}
-	s.used(e)
+	s.used(ctx, e)
 	// The version comes first: roles that are newer than it are computed again.
 	version, err := s.graph.current(ctx)
 	if err != nil {

@@ -22,6 +22,12 @@ const updatesAtOnce = 16
 // InsertEach implements [storage.Bulk]: one unordered insert.
 func (d *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
 	errs := make([]error, len(objects))
+	if len(folded(class)) > 0 { // names are reserved one by one
+		for i, o := range objects {
+			errs[i] = d.Insert(ctx, class, []*parse.Object{o})
+		}
+		return errs
+	}
 	docs := make([][]byte, 0, len(objects))
 	at := make([]int, 0, len(objects)) // where the object of a document stands
 	for i, o := range objects {

@@ -78,7 +78,7 @@ const foldCase = 2
 // unique reports whether the index is unique in the database. The folded
 // indexes of users never are, although their definition says so: existing Parse
 // databases have them without, and may have users that differ by case only.
-// Package auth looks for such users before it makes another.
+// Leases on the names keep two from being made at the same moment.
 func unique(class string, idx *schema.Index) bool {
 	return idx.Unique && !(class == classUser && idx.CaseInsensitive)
 }

@@ -24,6 +24,20 @@ const exactInteger = 1 << 53
 
 // Update implements storage.Store.
 func (d *DB) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
+	wanted, id := claims(u.Class, u.Ops), ""
+	if len(wanted) > 0 {
+		if id = idOf(u.Where); id == "" {
+			wanted = nil
+		}
+	}
+	err = d.alone(ctx, u.Class, id, wanted, func(ctx context.Context) (err error) {
+		before, after, err = d.update(ctx, u)
+		return err
+	})
+	return before, after, err
+}
+
+func (d *DB) update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
 	flt, err := newFilter(u.Class, u.Where)
 	if err != nil {
 		return nil, nil, err

@@ -19,7 +19,11 @@ const deleteBatch = 500
 // Insert implements storage.Store. If one of several objects cannot be stored
 // the others are removed again; until then they can be seen.
 func (d *DB) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
-	err := d.insert(ctx, class, objects)
+	wanted, err := claimsOf(class, objects)
+	if err != nil {
+		return err
+	}
+	err = d.alone(ctx, class, "", wanted, func(ctx context.Context) error { return d.insert(ctx, class, objects) })
 	if err == nil || len(objects) < 2 {
 		return err
 	}
