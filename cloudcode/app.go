@@ -46,6 +46,7 @@ type App struct {
 	subscribe     table[SubscribeRequest]
 	event         table[EventRequest]
 	monitors      table[LiveQueryEvent]
+	analytics     table[AnalyticsEvent]
 
 	functions named[*function]
 	jobs      named[*job]
@@ -243,10 +244,22 @@ func (a *App) AfterEvent(class string, f func(context.Context, *EventRequest) er
 	on(a, &a.event, TriggerAfterEvent, class, f, opts)
 }
 
+// OnAnalytics registers a function that gets the events that clients report.
+// Its error is logged; clients do not learn of it.
+func (a *App) OnAnalytics(f func(context.Context, *AnalyticsEvent) error) {
+	if !a.register(triggerAnalytics, "*", f == nil) {
+		return
+	}
+	a.filled.Store(true)
+	a.analytics.add("", &hook[AnalyticsEvent]{
+		plain: f, settings: settings{timeout: timeoutOfApp}, stat: a.stat(triggerAnalytics, "*"),
+	})
+}
+
 // OnLiveQueryEvent registers a function that is told when live-query clients
 // come, go, subscribe and unsubscribe. It cannot change anything.
 func (a *App) OnLiveQueryEvent(f func(context.Context, *LiveQueryEvent)) {
-	if !a.register("onLiveQueryEvent", ConnectClass, f == nil) {
+	if !a.register(triggerLiveQuery, ConnectClass, f == nil) {
 		return
 	}
 	a.filled.Store(true)
@@ -255,7 +268,7 @@ func (a *App) OnLiveQueryEvent(f func(context.Context, *LiveQueryEvent)) {
 			f(ctx, r)
 			return nil
 		},
-		settings: settings{timeout: timeoutOfApp}, stat: a.stat("onLiveQueryEvent", ConnectClass),
+		settings: settings{timeout: timeoutOfApp}, stat: a.stat(triggerLiveQuery, ConnectClass),
 	})
 }
 

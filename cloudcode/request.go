@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -201,6 +202,15 @@ type JobRequest struct {
 }
 
 func (r *JobRequest) input() Input { return Input{Params: r.Params} }
+
+// AnalyticsEvent is an event that a client reports to be counted.
+type AnalyticsEvent struct {
+	Request
+	// Name is AppOpened or what the client calls it.
+	Name       string
+	Dimensions *parse.Map // nil if there are none
+	At         time.Time
+}
 
 // ConnectRequest is a live-query client that connects.
 type ConnectRequest struct {

@@ -295,10 +295,18 @@ func (a *App) RunAfterEvent(ctx context.Context, r *EventRequest) error {
 	return chain(ctx, a, TriggerAfterEvent, r.Class, a.event.get(r.Class), r)
 }
 
+// RunOnAnalytics runs all functions that get events.
+func (a *App) RunOnAnalytics(ctx context.Context, r *AnalyticsEvent) error {
+	if a == nil {
+		return nil
+	}
+	return each(ctx, a, triggerAnalytics, "*", a.analytics.get(""), r)
+}
+
 // TellLiveQueryEvent tells all monitors. Only a panic can go wrong, and that is logged.
 func (a *App) TellLiveQueryEvent(ctx context.Context, r *LiveQueryEvent) {
 	if a == nil {
 		return
 	}
-	_ = each(ctx, a, "onLiveQueryEvent", ConnectClass, a.monitors.get(""), r)
+	_ = each(ctx, a, triggerLiveQuery, ConnectClass, a.monitors.get(""), r)
 }

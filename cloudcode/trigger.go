@@ -27,6 +27,10 @@ const (
 	TriggerAfterEvent          Trigger = "afterEvent"
 	TriggerFunction            Trigger = "function"
 	TriggerJob                 Trigger = "job"
+
+	// What these two are told is no request that they could refuse.
+	triggerLiveQuery Trigger = "onLiveQueryEvent"
+	triggerAnalytics Trigger = "onAnalytics"
 )
 
 // Names of the classes that hooks stand under that belong to no class of objects.
@@ -48,12 +52,12 @@ func CheckTrigger(t Trigger, class string) error {
 	switch t {
 	case TriggerBeforeLogin, TriggerAfterLogin, TriggerBeforePasswordReset:
 		if class != userClass {
-			return errors.New("Only the _User class is allowed for the beforeLogin, afterLogin, and beforePasswordResetRequest triggers") //nolint:staticcheck // the text of the protocol
+			return errors.New("Only the _User class is allowed for the beforeLogin, afterLogin, and beforePasswordResetRequest triggers")
 		}
 		return nil
 	case TriggerAfterLogout:
 		if class != sessionClass {
-			return errors.New("Only the _Session class is allowed for the afterLogout trigger.") //nolint:staticcheck // the text of the protocol
+			return errors.New("Only the _Session class is allowed for the afterLogout trigger.")
 		}
 		return nil
 	case TriggerBeforeConnect:
@@ -66,16 +70,16 @@ func CheckTrigger(t Trigger, class string) error {
 			return nil
 		}
 	case TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind, TriggerBeforeSubscribe, TriggerAfterEvent:
-	case TriggerFunction, TriggerJob:
+	case TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
 		return fmt.Errorf("%s is no trigger of a class", t)
 	default:
 		return fmt.Errorf("there is no trigger %q", string(t))
 	}
 	switch {
 	case class == sessionClass:
-		return errors.New("Only the afterLogout trigger is allowed for the _Session class.") //nolint:staticcheck // the text of the protocol
+		return errors.New("Only the afterLogout trigger is allowed for the _Session class.")
 	case class == "_PushStatus" && t != TriggerAfterSave:
-		return errors.New("Only afterSave is allowed on _PushStatus") //nolint:staticcheck // the text of the protocol
+		return errors.New("Only afterSave is allowed on _PushStatus")
 	case !className.MatchString(class):
 		return fmt.Errorf("%q is no name of a class", class)
 	}

@@ -146,7 +146,7 @@ func (v *Validator) run(ctx context.Context, t Trigger, in Input) (skip bool, er
 	case TriggerBeforeLogin, TriggerAfterLogin, TriggerAfterLogout, TriggerBeforePasswordReset:
 		return false, nil
 	case TriggerBeforeSave, TriggerAfterSave, TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind,
-		TriggerBeforeConnect, TriggerBeforeSubscribe, TriggerAfterEvent, TriggerFunction, TriggerJob:
+		TriggerBeforeConnect, TriggerBeforeSubscribe, TriggerAfterEvent, TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
 	}
 	master := in.Request.Caller.Master
 	if master && v.SkipWithMasterKey && t != TriggerFunction && t != TriggerJob {

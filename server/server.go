@@ -12,15 +12,19 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/appconfig"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/doctor"
 	"github.com/pargo-baas/pargo/internal/installation"
+	"github.com/pargo-baas/pargo/internal/jobs"
+	"github.com/pargo-baas/pargo/internal/logstore"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
@@ -34,6 +38,9 @@ import (
 // drainTimeout bounds how long a stopping server waits for its clients.
 const drainTimeout = 25 * time.Second
 
+// appleTimeout bounds one question about a receipt.
+const appleTimeout = 30 * time.Second
+
 // Option changes how a server is built.
 type Option func(*settings)
 
@@ -44,7 +51,12 @@ type settings struct {
 	mail       MailAdapter
 	users      UserFunctions
 	pages      PageFunctions
+	now        func() time.Time
 }
+
+// WithClock sets the clock of the server: times of objects, sessions and jobs
+// follow it. It is for tests.
+func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
 // WithCloud adds cloud code: register is called once, before the first request.
 func WithCloud(register func(*cloudcode.App)) Option {
@@ -72,6 +84,9 @@ type Server struct {
 	// embedded: the database is this process's own. Nobody else changes it, and
 	// it has unique indexes without regard to case.
 	embedded bool
+	now      func() time.Time
+	logs     *logstore.Store
+	jobs     *jobs.Service
 	state    atomic.Pointer[string]
 }
 
@@ -102,7 +117,12 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	for _, w := range cfg.Warnings {
 		set.log.WarnContext(ctx, w)
 	}
-	s := &Server{cfg: cfg, log: set.log, custom: set}
+	if set.now == nil {
+		set.now = time.Now
+	}
+	logs := &logstore.Store{}
+	set.log = slog.New(logs.Handler(set.log.Handler()))
+	s := &Server{cfg: cfg, log: set.log, now: set.now, logs: logs, custom: set}
 	s.state.Store(&stateStarting)
 	var closers []func()
 	defer func() {
@@ -218,6 +238,13 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		return err
 	}
 	o.PublicExplain = use.AllowPublicExplain
+	o.Jobs, o.Config, o.Logs, o.Now = s.jobs, appconfig.New(objs), s.logs, s.now
+	if cfg.EnableProductPurchaseLegacyAPI {
+		o.Apple = &rest.AppleReceipts{
+			Production: "https://buy.itunes.apple.com/verifyReceipt", Sandbox: "https://sandbox.itunes.apple.com/verifyReceipt",
+			Client: &http.Client{Timeout: appleTimeout},
+		}
+	}
 	o.NoReadOnlyAggregate = !cfg.AllowReadOnlyAggregate
 	raw, err := cfg.RawAggregates()
 	if err != nil {
@@ -322,6 +349,7 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 		Denylist:                 denylist,
 		SubqueryLimit:            subqueryLimit,
 		CursorSecret:             []byte(s.cfg.MasterKey),
+		Now:                      s.now,
 		Log:                      s.log,
 	})
 	sessionLength := time.Duration(s.cfg.SessionLength) * time.Second
@@ -350,11 +378,13 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 		CacheSize:                    s.cfg.CacheMaxSize,
 		Bus:                          p.bus,
 		Channel:                      "pargo:" + s.cfg.AppID + ":changes",
+		Now:                          s.now,
 		Log:                          s.log,
 	}
 	if err := s.userOptions(&ao); err != nil {
 		return nil, nil, err
 	}
+	s.jobs = jobs.New(objs, jobs.Options{Now: s.now, Log: s.log})
 	users, err := auth.New(objs, ao)
 	return objs, users, err
 }
@@ -455,12 +485,11 @@ func (s *Server) Classes() []string {
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
-	following, stopFollowing := context.WithCancel(ctx)
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		s.registry.Follow(following, s.pace(), s.log)
-	}()
+	working, stopWorking := context.WithCancel(ctx)
+	defer stopWorking()
+	var background sync.WaitGroup
+	background.Go(func() { s.registry.Follow(working, s.pace(), s.log) })
+	background.Go(func() { s.jobs.Run(working) })
 	var serveErr error
 	select {
 	case <-ctx.Done():
@@ -485,8 +514,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.post.close(drain); err != nil {
 		errs = append(errs, fmt.Errorf("stop mails: %w", err))
 	}
-	stopFollowing()
-	<-followed
+	stopWorking()
+	background.Wait() // jobs end, or are left to another server
 	s.users.Close()
 	if err := s.shared.close(); err != nil {
 		errs = append(errs, fmt.Errorf("close redis: %w", err))

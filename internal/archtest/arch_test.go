@@ -42,11 +42,14 @@ var allowed = map[string]string{
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail",
 	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
-	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache livequery",
+	"internal/jobs":                "parse query internal/access internal/objects cloudcode",
+	"internal/appconfig":           "parse query schema internal/access internal/objects cloudcode",
+	"internal/logstore":            "",
+	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache internal/jobs internal/appconfig internal/logstore livequery",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
-		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation",
+		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation internal/jobs internal/appconfig internal/logstore",
 	"cmd/pargo":         "server server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",

@@ -95,6 +95,8 @@ type Config struct {
 	CustomPages                      json.RawMessage `opt:"customPages" env:"PARSE_SERVER_CUSTOM_PAGES" help:"{\"parseFrameURL\":…}: a page that shows the pages in a frame."`
 	Development                      bool            `opt:"development" env:"PARSE_SERVER_DEVELOPMENT" help:"For development on this machine: mails are kept and shown at /dev/mail."`
 
+	EnableProductPurchaseLegacyAPI bool `opt:"enableProductPurchaseLegacyApi" env:"PARSE_SERVER_ENABLE_PRODUCT_PURCHASE_LEGACY_API" help:"Serve POST /validate_purchase."`
+
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
 	LiveQuery              LiveQuery        `opt:"liveQuery" env:"PARSE_SERVER_LIVE_QUERY" help:"{\"classNames\":[…]}: classes that publish events; default every class of schema.json."`
 	LiveQueryServerOptions LiveQueryOptions `opt:"liveQueryServerOptions" env:"PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS" help:"{\"keyPairs\":{…},\"websocketTimeout\":ms}."`
@@ -161,6 +163,8 @@ func Default() Config {
 		CacheTTL:                         5000,
 		CacheMaxSize:                     50_000,
 		LogLevel:                         "info",
+
+		EnableProductPurchaseLegacyAPI: true,
 	}
 }
 

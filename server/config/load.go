@@ -50,7 +50,7 @@ var known = strings.Fields(`analyticsAdapter
 	cluster convertEmailToLowercase convertUsernameToLowercase
 	directAccess
 	enableCollationCaseComparison enableExpressErrorHandler
-	enableProductPurchaseLegacyApi encryptionKey fileDownload fileKey
+	encryptionKey fileDownload fileKey
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground
 	playgroundPath preserveFileName protectedFieldsTriggerExempt push

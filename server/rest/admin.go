@@ -14,10 +14,10 @@ const parseServerVersion = "9.10.0"
 // serverInfoBody is the answer of GET /serverInfo (reference 01 §4.3). A
 // feature is announced when it is served.
 const serverInfoBody = `{"features":{` +
-	`"globalConfig":{"create":false,"read":false,"update":false,"delete":false},` +
+	`"globalConfig":{"create":true,"read":true,"update":true,"delete":true},` +
 	`"hooks":{"create":false,"read":false,"update":false,"delete":false},` +
-	`"cloudCode":{"jobs":false},` +
-	`"logs":{"level":false,"size":false,"order":false,"until":false,"from":false},` +
+	`"cloudCode":{"jobs":true},` +
+	`"logs":{"level":true,"size":true,"order":true,"until":true,"from":true},` +
 	`"push":{"immediatePush":false,"scheduledPush":false,"storedPushData":false,"pushAudiences":false,"localization":false},` +
 	`"schemas":{"addField":true,"removeField":true,"addClass":true,"removeClass":true,"clearAllDataFromClass":true,` +
 	`"exportClass":false,"editClassLevelPermissions":true,"editPointerPermissions":true},` +

@@ -13,8 +13,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/appconfig"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/jobs"
+	"github.com/pargo-baas/pargo/internal/logstore"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/livequery"
 	"github.com/pargo-baas/pargo/parse"
@@ -103,7 +106,20 @@ type Options struct {
 	// it asks for no credentials. nil: nothing.
 	Pages     http.Handler
 	PagesPath string
-	Log       *slog.Logger
+	Jobs      *jobs.Service
+	Config    *appconfig.Service
+	Logs      *logstore.Store
+	// Apple judges receipts; nil: /validate_purchase is not served.
+	Apple *AppleReceipts
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger
+}
+
+func (o *Options) now() time.Time {
+	if o.Now != nil {
+		return o.Now()
+	}
+	return time.Now()
 }
 
 // Handler serves the API.
@@ -123,7 +139,7 @@ func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	o.MountPath = strings.TrimRight(o.MountPath, "/")
 	h := &Handler{o: o, objs: objs, auth: users, cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)
-	h.routes = routeTable()
+	h.routes = routeTable(o.Apple != nil)
 	gin.SetMode(gin.ReleaseMode)
 	h.engine = gin.New()
 	h.engine.RedirectTrailingSlash = false

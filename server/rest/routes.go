@@ -21,8 +21,8 @@ type route struct {
 }
 
 // routeTable lists every route below the mount path but /health, which needs
-// no credentials.
-func routeTable() []route {
+// no credentials. purchases says whether receipts are judged.
+func routeTable(purchases bool) []route {
 	var table []route
 	add := func(method, pattern string, do handlerFunc) {
 		r := route{method: method, pattern: pattern, do: do, segments: strings.Split(pattern[1:], "/"), once: idempotent(method, pattern)}
@@ -74,6 +74,20 @@ func routeTable() []route {
 	add("POST", "/verificationEmailRequest", verificationEmailRequest)
 
 	add("POST", "/functions/:name", function)
+	add("POST", "/jobs", startNamedJob)
+	add("POST", "/jobs/:name", startJob)
+	add("GET", "/cloud_code/jobs", jobSchedules)
+	add("GET", "/cloud_code/jobs/data", jobNames)
+	add("POST", "/cloud_code/jobs", createSchedule)
+	add("PUT", "/cloud_code/jobs/:objectId", updateSchedule)
+	add("DELETE", "/cloud_code/jobs/:objectId", deleteSchedule)
+	add("GET", "/config", readConfig)
+	add("PUT", "/config", writeConfig)
+	add("POST", "/events/:eventName", event)
+	add("GET", "/scriptlog", scriptLog)
+	if purchases {
+		add("POST", "/validate_purchase", validatePurchase)
+	}
 	add("GET", "/aggregate/:className", aggregation)
 	add("POST", "/batch", batch)
 	add("GET", "/serverInfo", serverInfo)
