@@ -13,6 +13,10 @@ help: ## print the targets
 build: ## build bin/pargo, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/pargo ./cmd/pargo
 
+.PHONY: examples
+examples: ## build the examples into bin
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/hello-cloud ./examples/hello-cloud
+
 .PHONY: run
 run: build ## build and serve schema.json on the embedded database
 	./bin/pargo serve --schema schema.json --startLiveQueryServer true --port $(PORT)
@@ -22,7 +26,7 @@ test: ## all tests that need no server, with the race detector
 	$(GO) test -race -tags $(TAGS) ./...
 
 .PHONY: test-sdk
-test-sdk: build ## the Parse JS SDK against the real binary (needs node)
+test-sdk: build examples ## the Parse JS SDK against the real binary (needs node)
 	cd tests/sdk && npm ci --no-audit --no-fund --silent && npm test --silent
 
 .PHONY: test-pages

@@ -65,6 +65,9 @@ func volatileColumns(class string) (cols []column, ok bool) {
 			column{name: "daysOfWeek", typ: Array}, column{name: "lastRun", typ: Number}, column{name: "repeatMinutes", typ: Number}), true
 	case "_Hooks":
 		return columns(String, "functionName", "className", "triggerName", "url"), true
+	case "_WebhookOutbox":
+		return append(columns(String, "hookClass", "triggerName", "payload"), column{name: "nextAttempt", typ: Date},
+			column{name: "attempts", typ: Number}, column{name: "failed", typ: Boolean}), true
 	case "_GlobalConfig":
 		return columns(Object, "params", "masterKeyOnly"), true
 	case "_GraphQLConfig":
@@ -111,7 +114,7 @@ var storedSystem = [...]string{UserClass, SessionClass, RoleClass, InstallationC
 
 var allSystem = [...]string{
 	UserClass, SessionClass, RoleClass, InstallationClass, ProductClass, "_PushStatus", "_JobStatus", "_JobSchedule",
-	"_Hooks", "_GlobalConfig", "_GraphQLConfig", "_Audience", "_Idempotency",
+	"_Hooks", "_WebhookOutbox", "_GlobalConfig", "_GraphQLConfig", "_Audience", "_Idempotency",
 }
 
 // IsSystem reports whether the name is that of a system class.

@@ -1,13 +1,38 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/cloudcode/webhook"
+	"github.com/pargo-baas/pargo/internal/hooks"
+	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/server/rest"
 )
+
+// claimMargin is how much longer than a call a webhook that waits is a server's own.
+const claimMargin = 5 * time.Second
+
+// newHooks makes the service that keeps webhooks, with those in force that are stored.
+func (s *Server) newHooks(ctx context.Context, objs *objects.Service) error {
+	o, err := s.cfg.Webhooks()
+	if err != nil {
+		return err
+	}
+	client, err := webhook.NewClient(webhook.Options{
+		Key: s.cfg.WebhookKey, Secret: o.SigningSecret, Timeout: o.Timeout, BlockPrivate: o.BlockPrivateNetworks, Now: s.now, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("option webhookOptions: %w", err)
+	}
+	s.hooks = hooks.New(objs, hooks.Options{Client: client, Claim: client.Timeout() + claimMargin, Now: s.now, Log: s.log})
+	return s.hooks.Load(ctx)
+}
 
 // hookRates are the rate limits of the validators of cloud code, as limits on
 // the routes that lead to their hooks.

@@ -22,6 +22,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/installation"
 	"github.com/pargo-baas/pargo/internal/jobs"
 	"github.com/pargo-baas/pargo/internal/logstore"
@@ -86,7 +87,9 @@ type Server struct {
 	embedded bool
 	now      func() time.Time
 	logs     *logstore.Store
+	objs     *objects.Service
 	jobs     *jobs.Service
+	hooks    *hooks.Service
 	state    atomic.Pointer[string]
 }
 
@@ -181,7 +184,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if err := s.applySchema(ctx, file, set.migrations, parts{gate: gate, providers: providers}); err != nil {
 		return nil, err
 	}
-	if err := s.build(cfg, gate, app, providers, file); err != nil {
+	if err := s.build(ctx, cfg, gate, app, providers, file); err != nil {
 		return nil, err
 	}
 	s.state.Store(&stateOK)
@@ -189,7 +192,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 }
 
 // build makes the services and the handler.
-func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App, providers map[string]cloudcode.AuthProvider, file *schema.Document) error {
+func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate, app *cloudcode.App, providers map[string]cloudcode.AuthProvider, file *schema.Document) error {
 	limits := query.Limits{}
 	pub := &publisher{}
 	complexity, _, err := newComplexity(cfg)
@@ -202,6 +205,11 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 	}
 	objs, users, err := s.services(parts{gate, app, pub, bus, providers})
 	if err != nil {
+		return err
+	}
+	s.objs = objs
+	s.jobs = jobs.New(objs, jobs.Options{Now: s.now, Log: s.log})
+	if err := s.newHooks(ctx, objs); err != nil {
 		return err
 	}
 	s.users = users
@@ -238,7 +246,7 @@ func (s *Server) build(cfg config.Config, gate *access.Gate, app *cloudcode.App,
 		return err
 	}
 	o.PublicExplain = use.AllowPublicExplain
-	o.Jobs, o.Config, o.Logs, o.Now = s.jobs, appconfig.New(objs), s.logs, s.now
+	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now
 	if cfg.EnableProductPurchaseLegacyAPI {
 		o.Apple = &rest.AppleReceipts{
 			Production: "https://buy.itunes.apple.com/verifyReceipt", Sandbox: "https://sandbox.itunes.apple.com/verifyReceipt",
@@ -384,7 +392,6 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 	if err := s.userOptions(&ao); err != nil {
 		return nil, nil, err
 	}
-	s.jobs = jobs.New(objs, jobs.Options{Now: s.now, Log: s.log})
 	users, err := auth.New(objs, ao)
 	return objs, users, err
 }
@@ -445,6 +452,18 @@ func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
 	}
 }
 
+// Client returns a client with full rights, for the program around the server.
+func (s *Server) Client() cloudcode.Client { return s.objs.Client(access.MasterKey()) }
+
+// RunDue starts the jobs that are due now and waits for those of this server.
+// The server does so by itself every few seconds; this is for tests with a
+// clock of their own.
+func (s *Server) RunDue(ctx context.Context) error {
+	err := s.jobs.Tick(ctx)
+	s.jobs.Wait()
+	return err
+}
+
 // Handler returns the server's HTTP handler, for embedding into another one.
 func (s *Server) Handler() http.Handler { return s.handler }
 
@@ -490,6 +509,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Follow(working, s.pace(), s.log) })
 	background.Go(func() { s.jobs.Run(working) })
+	background.Go(func() { s.hooks.Run(working) })
 	var serveErr error
 	select {
 	case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/server"
+	"github.com/pargo-baas/pargo/server/command"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -109,7 +110,7 @@ func examineDatabase(ctx context.Context, cfg config.Config, stderr io.Writer) (
 			return nil, fmt.Errorf("there is no database at %s", db.Location)
 		}
 	}
-	return server.Examine(ctx, cfg, newLogger(cfg, stderr))
+	return server.Examine(ctx, cfg, command.NewLogger(cfg, stderr))
 }
 
 // askDoctor asks a running server.

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/pargo-baas/pargo/server/command"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -101,9 +102,9 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	switch args[0] {
 	case "serve":
 		if wantsHelp(rest) {
-			return serveHelp(stdout)
+			return command.Help(stdout, "pargo serve")
 		}
-		return serve(ctx, rest, environ, stdout, stderr)
+		return command.Serve(ctx, versionText(), rest, environ, stdout, stderr)
 	case "schema":
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "doctor":

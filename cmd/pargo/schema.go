@@ -16,6 +16,7 @@ import (
 
 	"github.com/pargo-baas/pargo/schema"
 	"github.com/pargo-baas/pargo/server"
+	"github.com/pargo-baas/pargo/server/command"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -164,7 +165,7 @@ func (r *schemaRun) open(ctx context.Context, args []string, missing absent, do 
 			cfg.DatabaseURI = "sqlite::memory:"
 		}
 	}
-	tool, err := server.OpenSchema(ctx, cfg, newLogger(cfg, r.err))
+	tool, err := server.OpenSchema(ctx, cfg, command.NewLogger(cfg, r.err))
 	if err != nil {
 		return err
 	}

@@ -42,15 +42,20 @@ var allowed = map[string]string{
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail",
 	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
+	"cloudcode/webhook":            "parse query cloudcode",
+	"internal/hooks":               "parse query internal/access internal/objects cloudcode cloudcode/webhook",
+	"pargotest":                    "parse cloudcode server server/config",
+	"server/command":               "server server/config",
+	"examples/hello-cloud":         "parse query cloudcode server server/command",
 	"internal/jobs":                "parse query internal/access internal/objects cloudcode",
 	"internal/appconfig":           "parse query schema internal/access internal/objects cloudcode",
 	"internal/logstore":            "",
-	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache internal/jobs internal/appconfig internal/logstore livequery",
+	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore livequery",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
-		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation internal/jobs internal/appconfig internal/logstore",
-	"cmd/pargo":         "server server/config schema",
+		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore",
+	"cmd/pargo":         "server server/command server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",
 }

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -137,6 +138,7 @@ func (s *Service) readAll(ctx context.Context, p *access.Principal, writes []*Wr
 // one statement if no hook has to see them before.
 func (s *Service) DeleteAll(ctx context.Context, p *access.Principal, class string, ids []string) []Outcome {
 	b := s.bulk(class, len(ids), s.app.HasBeforeDelete)
+	b.hooked = b.hooked || s.tells(cloudcode.TriggerAfterDelete, class)
 	if b.hooked {
 		b.each(func(i int) error { return s.Delete(ctx, p, class, ids[i]) })
 		return b.out
@@ -238,7 +240,7 @@ func (b *bulk) refuse(err error) []Outcome {
 func (b *bulk) together() []int {
 	list := make([]int, 0, len(b.ready))
 	for i, wr := range b.ready {
-		if wr != nil && len(wr.relations) == 0 {
+		if wr != nil && !wr.alone() {
 			list = append(list, i)
 		}
 	}
@@ -249,7 +251,7 @@ func (b *bulk) together() []int {
 // change relations.
 func (b *bulk) apart(do func(wr *writing) (*Saved, error)) {
 	for i, wr := range b.ready {
-		if wr == nil || len(wr.relations) == 0 {
+		if wr == nil || !wr.alone() {
 			continue
 		}
 		saved, err := do(wr)

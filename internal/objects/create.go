@@ -188,9 +188,12 @@ func (wr *writing) insert(ctx context.Context) error {
 		if err := s.store.Insert(ctx, wr.Class, []*parse.Object{wr.object}); err != nil {
 			return err
 		}
-		return s.relate(ctx, wr.ID, wr.relations)
+		if err := s.relate(ctx, wr.ID, wr.relations); err != nil || !wr.alone() {
+			return err
+		}
+		return wr.tell(ctx, s, wr.object)
 	}
-	if len(wr.relations) == 0 {
+	if !wr.alone() {
 		return insert(ctx, wr.s)
 	}
 	return wr.s.InTx(ctx, insert)

@@ -130,7 +130,7 @@ func (d *deletion) remove(ctx context.Context, id string) (*parse.Object, error)
 	}
 	writing, turn := s.turn(ctx, c.Name, id)
 	defer turn.end()
-	gone, err := s.store.Delete(writing, c, where)
+	gone, err := d.erase(writing, where)
 	switch {
 	case err != nil:
 		return nil, err

@@ -62,11 +62,13 @@ type Service struct {
 
 // core is what a Service shares with those of its transactions.
 type core struct {
-	o     Options
-	reg   *schema.Registry
-	app   *cloudcode.App
-	rules map[string]ClassRule
-	root  *Service
+	o Options
+	// outbox, if not nil, is told of writes within their transactions.
+	outbox Outbox
+	reg    *schema.Registry
+	app    *cloudcode.App
+	rules  map[string]ClassRule
+	root   *Service
 	// cursors seals the cursors of pages.
 	cursors cipher.AEAD
 	// textTried holds the fields for which a text index could not be made.

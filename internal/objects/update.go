@@ -232,9 +232,15 @@ func (wr *writing) store(ctx context.Context) (before, after *parse.Object, err 
 		if before, after, err = s.store.Update(ctx, u); err != nil {
 			return err
 		}
-		return s.relate(ctx, wr.ID, wr.relations)
+		if err := s.relate(ctx, wr.ID, wr.relations); err != nil || !wr.alone() {
+			return err
+		}
+		if wr.Before == nil {
+			wr.Before = before
+		}
+		return wr.tell(ctx, s, after)
 	}
-	if len(wr.relations) == 0 {
+	if !wr.alone() {
 		err = update(ctx, wr.s)
 	} else {
 		err = wr.s.InTx(ctx, update)

@@ -95,6 +95,9 @@ type Config struct {
 	CustomPages                      json.RawMessage `opt:"customPages" env:"PARSE_SERVER_CUSTOM_PAGES" help:"{\"parseFrameURL\":…}: a page that shows the pages in a frame."`
 	Development                      bool            `opt:"development" env:"PARSE_SERVER_DEVELOPMENT" help:"For development on this machine: mails are kept and shown at /dev/mail."`
 
+	WebhookKey     string          `opt:"webhookKey" env:"PARSE_SERVER_WEBHOOK_KEY" secret:"" help:"Sent to webhooks as X-Parse-Webhook-Key."`
+	WebhookOptions json.RawMessage `opt:"webhookOptions" env:"PARSE_SERVER_WEBHOOK_OPTIONS" secret:"signingSecret" help:"{\"timeout\":ms,\"signingSecret\":\"whsec_…\",\"blockPrivateNetworks\":false}: how webhooks are called."`
+
 	EnableProductPurchaseLegacyAPI bool `opt:"enableProductPurchaseLegacyApi" env:"PARSE_SERVER_ENABLE_PRODUCT_PURCHASE_LEGACY_API" help:"Serve POST /validate_purchase."`
 
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`

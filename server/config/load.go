@@ -55,7 +55,7 @@ var known = strings.Fields(`analyticsAdapter
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground
 	playgroundPath preserveFileName protectedFieldsTriggerExempt push
 	requestContextMiddleware scheduledPush security serverCloseComplete
-	verifyServerUrl webhookKey`)
+	verifyServerUrl`)
 
 // refused lists options whose silent absence would leave a server less
 // protected than its operator believes.

@@ -15,7 +15,7 @@ const parseServerVersion = "9.10.0"
 // feature is announced when it is served.
 const serverInfoBody = `{"features":{` +
 	`"globalConfig":{"create":true,"read":true,"update":true,"delete":true},` +
-	`"hooks":{"create":false,"read":false,"update":false,"delete":false},` +
+	`"hooks":{"create":true,"read":true,"update":true,"delete":true},` +
 	`"cloudCode":{"jobs":true},` +
 	`"logs":{"level":true,"size":true,"order":true,"until":true,"from":true},` +
 	`"push":{"immediatePush":false,"scheduledPush":false,"storedPushData":false,"pushAudiences":false,"localization":false},` +

@@ -16,6 +16,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/appconfig"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/jobs"
 	"github.com/pargo-baas/pargo/internal/logstore"
 	"github.com/pargo-baas/pargo/internal/objects"
@@ -108,6 +109,7 @@ type Options struct {
 	PagesPath string
 	Jobs      *jobs.Service
 	Config    *appconfig.Service
+	Hooks     *hooks.Service
 	Logs      *logstore.Store
 	// Apple judges receipts; nil: /validate_purchase is not served.
 	Apple *AppleReceipts

@@ -11,6 +11,8 @@ import Parse from 'parse/node';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
+// A server with cloud code in Go: that of examples/hello-cloud.
+export const helloCloud = process.env.HELLO_CLOUD_BIN ?? path.join(root, 'bin', 'hello-cloud');
 
 // The databases to run every scenario on: the embedded one, and MongoDB when a
 // server is named by PARGO_TEST_MONGO_URL. Every data directory has its own one.
@@ -50,8 +52,9 @@ async function drop(uri) {
 
 // start runs `pargo serve` and resolves once it answers. Of the options, schema
 // is the path or the text of a schema file (default: the payment gateway), dir a
-// data directory that stop({ keep: true }) left, and port the port to listen on.
-export async function start(database, extra = [], { schema = path.join(root, 'schema.json'), dir, port = 0 } = {}) {
+// data directory that stop({ keep: true }) left, port the port to listen on, and
+// program the server to start if it is not pargo itself.
+export async function start(database, extra = [], { schema = path.join(root, 'schema.json'), dir, port = 0, program = binary } = {}) {
   dir ??= mkdtempSync(path.join(tmpdir(), 'pargo-sdk-'));
   let schemaFile = schema;
   if (schema.startsWith('{')) {
@@ -60,7 +63,7 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
   }
   const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', `${port}`,
     '--schema', schemaFile, '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const kill = () => child.kill('SIGKILL'); // should the tests end without stop
   process.once('exit', kill);
   let out = '';
@@ -77,6 +80,14 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
   });
   const secrets = JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
   return {
+    // kill ends the server as a crash does.
+    async crash() {
+      child.removeAllListeners('exit');
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+      process.removeListener('exit', kill);
+    },
     url, dir, appId: secrets.appId, masterKey: secrets.masterKey, port: Number(new URL(url).port),
     log: () => err,
     // use makes this server the one that the SDK of this process talks to.
