@@ -106,7 +106,7 @@ func examineDatabase(ctx context.Context, cfg config.Config, stderr io.Writer) (
 		return nil, err
 	}
 	if db.Kind == config.SQLite && db.Location != "" {
-		if _, err := os.Stat(db.Location); err != nil { //nolint:gosec // the operator names the file
+		if _, err := os.Stat(db.Location); err != nil {
 			return nil, fmt.Errorf("there is no database at %s", db.Location)
 		}
 	}
