@@ -2,6 +2,7 @@ package cloudcode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -103,6 +104,10 @@ type AuthPresenter interface {
 type AuthPoliced interface {
 	Policy(stored *parse.Map) AuthPolicy
 }
+
+// ErrWrongCode is wrapped by the errors of an additional provider about codes
+// that somebody may have guessed: they count as failed logins of the user.
+var ErrWrongCode = errors.New("the code is wrong")
 
 // providerName is what a provider may be called.
 var providerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)

@@ -147,6 +147,49 @@ func TestMFACodes(t *testing.T) {
 	})
 }
 
+// Codes are guessed no more often than passwords, by whatever way.
+func TestMFALockout(t *testing.T) {
+	change := func(c *config.Config) {
+		lockout(`{"duration":5,"threshold":3}`)(c)
+		withAuth(`{"mfa":{"options":["TOTP"],"period":86400}}`)(c)
+	}
+	eachPost(t, change, providers, func(p *mailServer) {
+		with := func(code string) string {
+			return `"authData":{"acme":{"id":"1","key":"good"},"mfa":{"token":"` + code + `"}}`
+		}
+		login := func(name, password, code string, want parse.Code, text string) {
+			t.Helper()
+			p.do(scenario.Step{Name: name, Method: "POST", Path: "/login", Body: `{"username":"ann","password":"` + password + `","authData":{"mfa":{"token":"` + code + `"}}}`, Code: want, Error: text})
+		}
+		linked := func(name, code string, want parse.Code, text string) {
+			t.Helper()
+			p.do(scenario.Step{Name: name, Method: "POST", Path: "/users", Body: "{" + with(code) + "}", Code: want, Error: text})
+		}
+		const token = "Invalid MFA token"
+		p.signUp("ann")
+		p.loggedIn("ann", "pass-ann")
+		p.do(scenario.Step{Name: "set up", Method: "PUT", Path: "/users/{{ann.id}}", As: "ann", Body: `{"authData":{"acme":{"id":"1","key":"good"},"mfa":{"secret":"` + secretA + `","token":"` + totpCode(p.t, secretA, 0) + `"}}}`})
+		wrong := totpCode(p.t, secretA, 5)
+		login("first", "pass-ann", wrong, parse.ScriptFailed, token)
+		p.do(scenario.Step{Name: "the password alone", Method: "POST", Path: "/verifyPassword", Body: `{"username":"ann","password":"pass-ann"}`})
+		p.do(scenario.Step{Name: "no code", Method: "POST", Path: "/login", Body: `{"username":"ann","password":"pass-ann"}`, Code: parse.OtherCause, Error: "Missing additional authData mfa"})
+		p.stored("ann", `"_failed_login_count":1`)
+		linked("by the provider", wrong, parse.ScriptFailed, token)
+		p.stored("ann", `"_failed_login_count":2`)
+		login("a right one", "pass-ann", totpCode(p.t, secretA, -1), 0, "")
+		p.stored("ann", `"_failed_login_count":0`) // the count begins anew
+		login("wrong again", "pass-ann", wrong, parse.ScriptFailed, token)
+		login("a wrong password", "wrong", wrong, parse.ObjectNotFound, wrongPassword)
+		p.do(scenario.Step{Name: "a wrong old code", Method: "PUT", Path: "/users/{{ann.id}}", As: "ann", Body: `{"authData":{"mfa":{"secret":"` + secretB + `","token":"` + totpCode(p.t, secretB, 0) + `","old":"` + wrong + `"}}}`, Code: parse.ScriptFailed, Error: token})
+		right := totpCode(p.t, secretA, 0)
+		login("is locked", "pass-ann", right, parse.ObjectNotFound, lockedFor5)
+		linked("by the provider, too", right, parse.ObjectNotFound, lockedFor5)
+		p.store("ann", `{"_account_lockout_expires_at":`+longAgo+`}`)
+		linked("after its time", right, 0, "")
+		p.stored("ann", `"_failed_login_count":0`)
+	})
+}
+
 // A-96: a code that comes many times at once opens the account once, by
 // password and by provider.
 func TestAdvisory_GHSA_2299_ghjr_6vjp(t *testing.T) {

@@ -380,6 +380,8 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 		EnableAnonymous:              s.cfg.EnableAnonymousUsers,
 		AllowExpiredAuthData:         s.cfg.AllowExpiredAuthDataToken,
 		EnforcePrivateUsers:          s.cfg.EnforcePrivateUsers,
+		LowercaseUsername:            s.cfg.ConvertUsernameToLowercase,
+		LowercaseEmail:               s.cfg.ConvertEmailToLowercase,
 		RevokeSessionOnPasswordReset: s.cfg.RevokeSessionOnPasswordReset,
 		FoldedNames:                  s.embedded,
 		CacheTTL:                     cacheTTL,

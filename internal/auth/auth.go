@@ -42,6 +42,9 @@ type Options struct {
 	// authData that do not change.
 	AllowExpiredAuthData bool
 	EnforcePrivateUsers  bool
+	// LowercaseUsername and LowercaseEmail store names and addresses in lower
+	// case, and find users by other spellings of them.
+	LowercaseUsername, LowercaseEmail bool
 	// RevokeSessionOnPasswordReset ends all sessions of a user whose password changes.
 	RevokeSessionOnPasswordReset bool
 	// ExtendOnUse gives a session that is in use a new SessionLength once half

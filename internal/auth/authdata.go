@@ -221,9 +221,21 @@ func (s *Service) linkedUsers(ctx context.Context, store storage.Store, c *claim
 
 // judge asks the providers, in alphabetical order, those that are additional
 // last: who has not proved to be the user makes no message be sent to him, and
-// tries no codes. It ends with the first that refuses. If that one wants something stored nevertheless, it is in the proof
-// that comes with the error.
+// tries no codes. It ends with the first that refuses. If that one wants
+// something stored nevertheless, it is in the proof that comes with the error.
+// Wrong codes count as failed logins.
 func (s *Service) judge(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, step cloudcode.AuthStep) (*proof, error) {
+	if user != nil && s.twoFactors(user) {
+		if err := s.admit(user); err != nil {
+			return nil, err
+		}
+	}
+	pr, err := s.ask(ctx, p, user, c, step)
+	return pr, s.tried(ctx, user, step, err)
+}
+
+// ask is judge without regard to the count of failed logins.
+func (s *Service) ask(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, step cloudcode.AuthStep) (*proof, error) {
 	pr := &proof{names: c.names, save: map[string]*parse.Map{}, reply: &parse.Map{}, judged: authDataOf(user)}
 	stored := pr.judged
 	order := slices.SortedFunc(slices.Values(c.names), func(a, b string) int {

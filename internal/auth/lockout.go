@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -61,10 +62,40 @@ func (s *Service) attempted(ctx context.Context, user *parse.Object, right bool)
 	if !s.o.Lockout.on() || user == nil {
 		return nil
 	}
-	if right {
+	switch {
+	case !right:
+		return s.failed(ctx, user)
+	case s.twoFactors(user):
+		return nil // half of a login: the count goes on until its codes are right, too
+	}
+	return s.succeeded(ctx, user)
+}
+
+// twoFactors reports whether a user has set up an additional provider.
+func (s *Service) twoFactors(user *parse.Object) bool {
+	for name := range authDataOf(user).All() {
+		if s.rank(name, authDataOf(user)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tried counts what came of the codes of a user: nobody finds out one by
+// trying, not even with the password.
+func (s *Service) tried(ctx context.Context, user *parse.Object, step cloudcode.AuthStep, err error) error {
+	if !s.o.Lockout.on() || user == nil || !s.twoFactors(user) {
+		return err
+	}
+	switch {
+	case errors.Is(err, cloudcode.ErrWrongCode):
+		if locked := s.failed(ctx, user); locked != nil {
+			return locked
+		}
+	case err == nil && step == cloudcode.AuthLogin:
 		return s.succeeded(ctx, user)
 	}
-	return s.failed(ctx, user)
+	return err
 }
 
 // over matches users who have at least n failed logins; those without a count have none.

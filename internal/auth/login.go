@@ -184,18 +184,19 @@ func (s *Service) findLogin(ctx context.Context, name, mail string) (*parse.Obje
 	var where query.Node
 	switch {
 	case name != "" && mail != "":
-		where = query.AllOf(query.Equal("username", name), query.Equal("email", mail))
+		where = query.AllOf(s.spelled("username", name), s.spelled("email", mail))
 	case mail != "":
-		where = query.Equal("email", mail)
+		where = s.spelled("email", mail)
 	default:
-		where = &query.Or{Nodes: []query.Node{query.Equal("username", name), query.Equal("email", name)}}
+		where = &query.Or{Nodes: []query.Node{s.spelled("username", name), s.spelled("email", name)}}
 	}
+	// Names are unique without regard to case: one user has the name, another the address.
 	list, err := s.objs.Store().Find(ctx, &storage.Find{Class: s.class(userClass), Where: where, Limit: 2})
 	if err != nil {
 		return nil, fmt.Errorf("look for a user: %w", err)
 	}
 	for _, u := range list {
-		if name != "" && u.String("username") == name {
+		if has := u.String("username"); name != "" && (has == name || has == s.fold("username", name)) {
 			return u, nil
 		}
 	}

@@ -68,8 +68,8 @@ func (s *Service) whoForgot(ctx context.Context, email, token parse.Value) (*par
 		return nil, parse.Errorf(parse.InvalidEmailAddress, "you must provide a valid email string")
 	}
 	return s.oneUser(ctx, &query.Or{Nodes: []query.Node{
-		query.Equal("email", address),
-		query.AllOf(query.Equal("username", address), &query.Exists{Path: "email"}),
+		s.spelled("email", address),
+		query.AllOf(s.spelled("username", address), &query.Exists{Path: "email"}),
 	}})
 }
 

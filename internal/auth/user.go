@@ -73,9 +73,16 @@ func (r *userRule) BeforeWrite(ctx context.Context, w *objects.WriteState) error
 	return nil
 }
 
-// AfterHooks hashes a password that a hook has set, and regards what it says
-// of the address.
+// AfterHooks asks of what a hook has set what it asks of clients: names and
+// addresses of the right form (that they are free is the database's to say), a
+// password that is hashed. It regards what a hook says of the address.
 func (r *userRule) AfterHooks(ctx context.Context, w *objects.WriteState) error {
+	if _, err := r.username(w); err != nil {
+		return err
+	}
+	if _, err := r.email(w); err != nil {
+		return err
+	}
 	if err := r.password(ctx, w); err != nil {
 		return err
 	}
@@ -127,27 +134,29 @@ func wantCredentials(body *parse.Map) error {
 // emailFormat is all the protocol asks of an address.
 var emailFormat = regexp.MustCompile(`^.+@.+$`)
 
-// checkNames validates username and email and refuses those that another user
-// has. What is stored meanwhile is the database's to refuse.
-func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error {
-	if v, ok := w.Body.Get("username"); ok {
-		name, isString := v.(string)
-		switch v.(type) {
-		case nil, parse.Delete:
-			return parse.Errorf(parse.UsernameMissing, "bad or missing username")
-		}
-		if isString && name == "" {
-			return parse.Errorf(parse.UsernameMissing, "bad or missing username")
-		}
-		if isString {
-			if err := r.free(ctx, w, "username", name, parse.Errorf(parse.UsernameTaken, textUsernameTaken)); err != nil {
-				return err
-			}
-		}
+// username validates the name that a write sets, gives it the case in which it is
+// stored and returns it; "" if it sets none. Other types than text fail the type check.
+func (r *userRule) username(w *objects.WriteState) (string, error) {
+	v, ok := w.Body.Get("username")
+	if !ok {
+		return "", nil
 	}
+	name, isString := v.(string)
+	if v == nil || v == (parse.Delete{}) || isString && name == "" {
+		return "", parse.Errorf(parse.UsernameMissing, "bad or missing username")
+	}
+	if folded := r.s.fold("username", name); folded != name {
+		name = folded
+		w.Body.Set("username", name)
+	}
+	return name, nil
+}
+
+// email is username for the address.
+func (r *userRule) email(w *objects.WriteState) (string, error) {
 	v, ok := w.Body.Get("email")
 	if !ok {
-		return nil
+		return "", nil
 	}
 	email, isString := v.(string)
 	switch {
@@ -158,11 +167,49 @@ func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error 
 		} else {
 			w.Body.Delete("email")
 		}
-		return nil
-	case !isString:
-		return nil // Delete clears it; other types fail the type check
-	case !emailFormat.MatchString(email):
-		return parse.Errorf(parse.InvalidEmailAddress, "Email address format is invalid.")
+	case isString && !emailFormat.MatchString(email):
+		return "", parse.Errorf(parse.InvalidEmailAddress, "Email address format is invalid.")
+	}
+	if folded := r.s.fold("email", email); folded != email {
+		email = folded
+		w.Body.Set("email", email)
+	}
+	return email, nil
+}
+
+// fold is a name or an address as it is stored.
+func (s *Service) fold(field, value string) string {
+	if field == "username" && s.o.LowercaseUsername || field == "email" && s.o.LowercaseEmail {
+		return strings.ToLower(value)
+	}
+	return value
+}
+
+// spelled matches users with a name or an address: as it stands, which is how
+// users have it from before names were stored in lower case, or as it is stored now.
+func (s *Service) spelled(field, value string) query.Node {
+	folded := s.fold(field, value)
+	if folded == value {
+		return query.Equal(field, value)
+	}
+	return &query.Or{Nodes: []query.Node{query.Equal(field, value), query.Equal(field, folded)}}
+}
+
+// checkNames validates username and email and refuses those that another user
+// has. What is stored meanwhile is the database's to refuse.
+func (r *userRule) checkNames(ctx context.Context, w *objects.WriteState) error {
+	name, err := r.username(w)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		if err := r.free(ctx, w, "username", name, parse.Errorf(parse.UsernameTaken, textUsernameTaken)); err != nil {
+			return err
+		}
+	}
+	email, err := r.email(w)
+	if err != nil || email == "" {
+		return err
 	}
 	return r.free(ctx, w, "email", email, parse.Errorf(parse.EmailTaken, textEmailTaken))
 }

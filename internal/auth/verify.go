@@ -219,7 +219,7 @@ func (s *Service) RequestVerification(ctx context.Context, p *access.Principal, 
 	if !ok {
 		return parse.Errorf(parse.InvalidEmailAddress, "you must provide a valid email string")
 	}
-	user, err := s.oneUser(ctx, query.Equal("email", email))
+	user, err := s.oneUser(ctx, s.spelled("email", email))
 	if err != nil {
 		return err
 	}

@@ -82,6 +82,8 @@ type Config struct {
 	PasswordAlgorithm            string          `opt:"passwordAlgorithm" env:"PARSE_SERVER_PASSWORD_ALGORITHM" help:"Of new password hashes: bcrypt, which Parse Server reads, or argon2id, argon2id,m=KiB,t=passes,p=threads."`
 
 	EmailAdapter                     json.RawMessage `opt:"emailAdapter" env:"PARSE_SERVER_EMAIL_ADAPTER" secret:"" help:"{\"module\":\"smtp\",\"options\":{\"host\":…,\"fromAddress\":…}}: how mails are sent."`
+	ConvertEmailToLowercase          bool            `opt:"convertEmailToLowercase" env:"PARSE_SERVER_CONVERT_EMAIL_TO_LOWERCASE" help:"Store addresses of users in lower case."`
+	ConvertUsernameToLowercase       bool            `opt:"convertUsernameToLowercase" env:"PARSE_SERVER_CONVERT_USERNAME_TO_LOWERCASE" help:"Store usernames in lower case."`
 	VerifyUserEmails                 bool            `opt:"verifyUserEmails" env:"PARSE_SERVER_VERIFY_USER_EMAILS" help:"Users get a mail to verify their address."`
 	PreventLoginWithUnverifiedEmail  bool            `opt:"preventLoginWithUnverifiedEmail" env:"PARSE_SERVER_PREVENT_LOGIN_WITH_UNVERIFIED_EMAIL" help:"Nobody logs in before his address is verified."`
 	PreventSignupWithUnverifiedEmail bool            `opt:"preventSignupWithUnverifiedEmail" env:"PARSE_SERVER_PREVENT_SIGNUP_WITH_UNVERIFIED_EMAIL" help:"A sign-up that cannot log in yet answers an error."`

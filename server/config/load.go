@@ -47,7 +47,7 @@ func optionByName(name string) (option, bool) {
 // serving them, so that an existing configuration starts; each one set is told
 // in Config.Warnings. Options that tighten security are refused instead, in refused.
 var known = strings.Fields(`analyticsAdapter
-	cluster convertEmailToLowercase convertUsernameToLowercase
+	cluster
 	directAccess
 	enableCollationCaseComparison enableExpressErrorHandler
 	encryptionKey fileDownload fileKey

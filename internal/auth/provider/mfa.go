@@ -107,7 +107,7 @@ func errMFA(text string) error { return parse.Errorf(parse.ScriptFailed, "%s", t
 
 var (
 	errMFAData  = errMFA("Invalid MFA data")
-	errMFAToken = errMFA("Invalid MFA token")
+	errMFAToken = &parse.Error{Code: parse.ScriptFailed, Message: "Invalid MFA token", Err: cloudcode.ErrWrongCode}
 )
 
 // Policy implements [cloudcode.AuthPoliced]: a number that is not confirmed yet
