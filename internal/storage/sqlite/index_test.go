@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -117,5 +118,75 @@ func TestStrictWithoutIndex(t *testing.T) {
 	found, err := db.Find(t.Context(), &storage.Find{Class: with, Order: []query.Sort{{Path: "n"}, {Path: "objectId"}}, Strict: true, Limit: 10})
 	if err != nil || len(found) != 3 || found[0].ID+found[1].ID+found[2].ID != "abc" {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// TestTextOfOldFile opens a file that records a text index and has none, as
+// files had it from before there were any.
+func TestTextOfOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	def := storagetest.NewClass("Thing", *storagetest.TextIndex("s"))
+	add := func(db *sqlite.DB, class *schema.Class, id, text string) {
+		t.Helper()
+		o := &parse.Object{ClassName: "Thing", ID: id, CreatedAt: 1, UpdatedAt: 1, Fields: *parse.NewMap(parse.MapField{Key: "s", Value: text})}
+		if err := db.Insert(t.Context(), class, []*parse.Object{o}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.ApplySchema(t.Context(), []schema.Step{{Kind: schema.CreateClass, Class: "Thing", Def: def}}); err != nil {
+		t.Fatal(err)
+	}
+	add(db, def, "a", "green teas")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drops []string
+	rows, err := raw.QueryContext(t.Context(), `SELECT 'DROP ' || type || ' "' || name || '"' AS drops FROM sqlite_schema
+		WHERE type = 'trigger' OR sql LIKE 'CREATE VIRTUAL TABLE%' OR type = 'index' AND sql LIKE '%"~~s"%'
+		UNION SELECT 'ALTER TABLE "' || name || '" DROP COLUMN "~~s"' FROM sqlite_schema WHERE sql LIKE 'CREATE TABLE%"~~s"%'
+		ORDER BY drops DESC`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var drop string
+		if err := rows.Scan(&drop); err != nil {
+			t.Fatal(err)
+		}
+		drops = append(drops, drop)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(drops) != 7 {
+		t.Fatalf("%q, %v; want four triggers, a table, an index and a column", drops, err)
+	}
+	for _, drop := range drops {
+		if _, err := raw.ExecContext(t.Context(), drop); err != nil {
+			t.Fatalf("%s: %v", drop, err)
+		}
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n, err := query.NewText("s", "tea", "", false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 { // the second time it is there
+		db := open(t, sqlite.Options{Path: path})
+		add(db, def, fmt.Sprint("b", i), "a cup of tea")
+		found, err := db.Find(t.Context(), &storage.Find{Class: def, Where: n, Limit: 10})
+		if err != nil || len(found) != 2+i {
+			t.Errorf("%d objects, %v; want %d", len(found), err, 2+i)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

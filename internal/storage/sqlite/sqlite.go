@@ -102,6 +102,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err == nil {
 		err = db.createAuthIndexes(ctx, db.wconn)
 	}
+	if err == nil {
+		err = completeText(ctx, db.wconn)
+	}
 	if err != nil {
 		for _, c := range db.all {
 			err = errors.Join(err, c.close())

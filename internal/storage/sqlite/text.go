@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -172,6 +174,53 @@ func createText(ctx context.Context, c *conn, t *table, ix *schema.Index, cols [
 		}
 	}
 	return nil
+}
+
+// completeText makes the text indexes that a file only records: of one that was
+// written before there were any, or whose making was broken off.
+func completeText(ctx context.Context, c *conn) error {
+	classes, err := loadSchema(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, cl := range classes {
+		for i := range cl.Indexes {
+			ix := &cl.Indexes[i]
+			if len(newTable(cl).textColumns(ix)) == 0 {
+				continue
+			}
+			n, err := c.queryString(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", indexName(cl.Name, ix.Name)+textSuffix)
+			if err != nil {
+				return err
+			}
+			if n != "0" {
+				continue
+			}
+			if err := remake(ctx, c, cl, ix); err != nil {
+				return fmt.Errorf("make text index %s of %s: %w", ix.Name, cl.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// remake makes an index in place of what may be there of it, all or nothing.
+func remake(ctx context.Context, c *conn, cl *schema.Class, ix *schema.Index) (err error) {
+	if _, err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		end := "COMMIT"
+		if err != nil {
+			end = "ROLLBACK"
+		}
+		_, failed := c.exec(ctx, end)
+		err = errors.Join(err, failed)
+	}()
+	if err := dropIndex(ctx, c, cl, ix.Name); err != nil {
+		return err
+	}
+	return createIndex(ctx, c, cl, ix)
 }
 
 // dropText removes what createText made.
