@@ -236,23 +236,6 @@ type SubscribeRequest struct {
 	Keys, Watch []string
 }
 
-// EventRequest is an event that one subscription is about to get. A hook may
-// change its members, but for Original of other objects only their clones.
-type EventRequest struct {
-	Request
-	Class string
-	// Event is create, enter, update, leave or delete.
-	Event string
-	// Object is the object as the subscriber would see it, Original as it was; nil if there is none.
-	Object, Original *parse.Object
-	// Send is true; a hook that sets it to false suppresses the event.
-	Send                   bool
-	SessionToken           string
-	Clients, Subscriptions int
-}
-
-func (r *EventRequest) input() Input { return Input{Object: r.Object} }
-
 // LiveQueryEvent tells monitors what live-query clients do.
 type LiveQueryEvent struct {
 	Request

@@ -24,7 +24,6 @@ const (
 	TriggerBeforePasswordReset Trigger = "beforePasswordResetRequest"
 	TriggerBeforeConnect       Trigger = "beforeConnect"
 	TriggerBeforeSubscribe     Trigger = "beforeSubscribe"
-	TriggerAfterEvent          Trigger = "afterEvent"
 	TriggerFunction            Trigger = "function"
 	TriggerJob                 Trigger = "job"
 
@@ -69,7 +68,7 @@ func CheckTrigger(t Trigger, class string) error {
 		if class == ConfigClass {
 			return nil
 		}
-	case TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind, TriggerBeforeSubscribe, TriggerAfterEvent:
+	case TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind, TriggerBeforeSubscribe:
 	case TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
 		return fmt.Errorf("%s is no trigger of a class", t)
 	default:

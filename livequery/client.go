@@ -78,6 +78,7 @@ type client struct {
 	// Owned by the goroutine that reads the socket.
 	id           string // "" until connected
 	installation string
+	token        string // of the connection; not checked
 	member       []byte // `,"clientId":"…","installationId":"…"` of all its frames
 	master       bool
 	ident        *identity

@@ -20,12 +20,14 @@ import (
 func (c *client) read() {
 	h := c.hub
 	defer h.leave(c)
+	c.tell("ws_connect")
 	broken := false
 	defer func() {
 		c.abandon()
 		if broken || c.cutOff() {
 			h.remember(c)
 		}
+		c.tell("ws_disconnect")
 		c.disconnect()
 		_ = c.ws.CloseNow() // already closed in most cases
 	}()
@@ -104,11 +106,19 @@ func (c *client) connect(ctx context.Context, m *parse.Map) {
 	c.disconnect()
 	c.id = uuid.NewString()
 	c.installation = m.String("installationId")
+	c.token = m.String("sessionToken")
 	c.member = appendMember(nil, c.id, c.installation)
 	c.master = h.isMaster(m, c.ip)
+	if err := c.beforeConnect(ctx); err != nil {
+		c.id, c.master = "", false
+		code, text := h.refusal(err)
+		c.send(errorFrame(code, text, false, nil))
+		return
+	}
 	c.subs = map[parse.Value]*subscription{}
 	c.ident = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
 	c.send(replyFrame("connected", c.member, nil))
+	c.tell("connect")
 }
 
 // disconnect forgets the client and its subscriptions.
@@ -185,6 +195,7 @@ func (c *client) subscribe(ctx context.Context, m *parse.Map) {
 	}
 	c.subs[requestID] = sub
 	c.hub.subscriptions.Add(1)
+	c.tell("subscribe")
 }
 
 // newSubscription checks a subscription and enters it into the index in the
@@ -196,6 +207,10 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 	}
 	qv, _ := m.Get("query")
 	q, _ := qv.(*parse.Map) // checkMessage saw to it
+	q, err := c.beforeSubscribe(ctx, m, q)
+	if err != nil {
+		return nil, err
+	}
 	sub := &subscription{
 		client: c, requestID: requestID, class: q.String("className"),
 		head: eventHead(c.member, requestID), base: c.ident,
@@ -258,6 +273,7 @@ func (c *client) unsubscribe(m *parse.Map) {
 	}
 	c.drop(requestID, sub)
 	c.send(replyFrame("unsubscribed", c.member, requestID))
+	c.tell("unsubscribe")
 }
 
 // subscription returns the one that a message is about, and complains if there

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -87,6 +88,10 @@ type Options struct {
 	DetailedErrors bool
 	// ClientIP gives the address of a client; nil: the host of RemoteAddr.
 	ClientIP func(*http.Request) string
+	// App has the hooks of live queries; nil: there are none. Request makes
+	// what they are told of a caller; nil: who he is, without a client.
+	App     *cloudcode.App
+	Request func(context.Context, *access.Principal) cloudcode.Request
 	// Log; nil: no log.
 	Log *slog.Logger
 }
@@ -124,6 +129,11 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = remoteHost
+	}
+	if o.Request == nil {
+		o.Request = func(_ context.Context, p *access.Principal) cloudcode.Request {
+			return cloudcode.Request{Caller: cloudcode.Caller{Master: p.Kind == access.Master, User: p.User, Roles: p.Roles, InstallationID: p.InstallationID, IP: p.IP}}
+		}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -41,7 +41,7 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 		PingInterval: time.Duration(live.WebsocketTimeout) * time.Millisecond,
 		ResumeWindow: resumeWindow(live.ResumeWindow), ResumeChanges: live.ResumeChanges,
 		QueryLimits: query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
-		ClientIP:    o.ClientIP, Log: s.log,
+		ClientIP:    o.ClientIP, App: objs.App(), Request: objs.Request, Log: s.log,
 		Find: func(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error) {
 			found, err := objs.Find(ctx, p, class, q)
 			if err != nil {
