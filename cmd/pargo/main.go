@@ -27,6 +27,7 @@ Usage:
   pargo schema apply FILE        change a database so, without serving it
   pargo schema pull              print the schema.json of a database
   pargo doctor [URL] [flags]     examine a server: what is wrong, which indexes are missing
+  pargo init DIR                 write a server with cloud code of your own
   pargo health [FILE] [flags]    ask a running server whether it is well
   pargo version                  print the version
 
@@ -109,6 +110,12 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "doctor":
 		return doctorCommand(ctx, rest, environ, stdout, stderr)
+	case "init":
+		if wantsHelp(rest) {
+			_, err := fmt.Fprint(stdout, initUsage)
+			return err
+		}
+		return initProject(rest, stdout)
 	case "health":
 		if wantsHelp(rest) {
 			_, err := fmt.Fprint(stdout, "Usage: pargo health [FILE] [flags]\n\nAsks the server that the same options would start for its health.\nExit status 0: it is well.\n")
