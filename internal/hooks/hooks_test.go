@@ -256,11 +256,11 @@ func (fatal) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 // crashing creates objects until it is killed, and tells their ids once they
 // are committed. It delivers at the same time.
 func crashing(path string) {
-	ctx := context.Background() //nolint:forbidigo // the main of a process
+	ctx := context.Background()
 	s, _ := open(fatal{}, ctx, path, time.Now)
 	go s.Run(ctx)
 	for {
-		fmt.Println(s.create(fatal{}, ctx)) //nolint:forbidigo // what the parent reads
+		fmt.Println(s.create(fatal{}, ctx))
 	}
 }
 
