@@ -155,7 +155,9 @@ type benchRig struct {
 
 func newBench(b *testing.B, n int, query string) *benchRig {
 	b.Helper()
-	hub := livequery.NewHub(livequery.Options{Auth: everyOther{}})
+	hub := livequery.NewHub(livequery.Options{
+		Auth: everyOther{}, ResumeWindow: livequery.DefaultResumeWindow, PingInterval: time.Hour, // the clients answer no pings
+	})
 	srv := httptest.NewServer(hub.Handler())
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), benchClientsEnv+"="+strings.TrimPrefix(srv.URL, "http://")+" "+strconv.Itoa(n)+" "+query)
