@@ -42,6 +42,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p || exit 1; done; done
 
+.PHONY: fuzz-security
+fuzz-security: ## look for differences that tell of hidden values, for SECURITYTIME (default 60s)
+	PARGO_DIFFERENCE_TIME=$${SECURITYTIME:-60s} $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run '^TestNoDifference$$' ./server
+
 .PHONY: bench
 bench: ## benchmarks of the hot paths
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...

@@ -30,8 +30,8 @@ type frame struct {
 	Object    map[string]any
 }
 
-// dial connects and subscribes to a class as the user of a session.
-func dial(t *testing.T, s *scenario.Server, class, token string) *live {
+// connect opens a connection that has no user.
+func connect(t *testing.T, s *scenario.Server) *live {
 	t.Helper()
 	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http"), nil)
 	if err != nil {
@@ -43,6 +43,13 @@ func dial(t *testing.T, s *scenario.Server, class, token string) *live {
 	if f := l.next(); f.Op != "connected" {
 		t.Fatalf("connect: %+v", f)
 	}
+	return l
+}
+
+// dial connects and subscribes to a class as the user of a session.
+func dial(t *testing.T, s *scenario.Server, class, token string) *live {
+	t.Helper()
+	l := connect(t, s)
 	l.send(`{"op":"subscribe","requestId":1,"query":{"className":"` + class + `","where":{}},"sessionToken":"` + token + `"}`)
 	if f := l.next(); f.Op != "subscribed" {
 		t.Fatalf("subscribe: %+v", f)
@@ -57,7 +64,8 @@ func (l *live) send(s string) {
 	}
 }
 
-func (l *live) next() frame {
+// raw returns the next message as it stands.
+func (l *live) raw() string {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 	defer cancel()
@@ -65,9 +73,15 @@ func (l *live) next() frame {
 	if err != nil {
 		l.t.Fatalf("no event: %v", err)
 	}
+	return string(data)
+}
+
+func (l *live) next() frame {
+	l.t.Helper()
+	text := l.raw()
 	var f frame
-	if err := json.Unmarshal(data, &f); err != nil {
-		l.t.Fatalf("%s: %v", data, err)
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		l.t.Fatalf("%s: %v", text, err)
 	}
 	return f
 }

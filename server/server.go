@@ -419,8 +419,8 @@ func (p *publisher) Publish(ctx context.Context, changes []parse.Change) {
 // clientIPFunc finds the client's address: the peer's, or what trusted proxies
 // say in X-Forwarded-For, read from the right (the nearest hop) to the left.
 func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
-	trusted := func(ip string) bool {
-		if trust.All {
+	trusted := func(ip string, hop int) bool {
+		if trust.All || hop < trust.Hops {
 			return true
 		}
 		a, err := netip.ParseAddr(ip)
@@ -439,11 +439,11 @@ func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
 		if i := strings.LastIndexByte(ip, ':'); i >= 0 {
 			ip = strings.Trim(ip[:i], "[]")
 		}
-		if !trust.All && len(trust.Ranges) == 0 {
+		if !trust.All && trust.Hops == 0 && len(trust.Ranges) == 0 {
 			return ip
 		}
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		for i := len(hops) - 1; i >= 0 && trusted(ip); i-- {
+		for i := len(hops) - 1; i >= 0 && trusted(ip, len(hops)-1-i); i-- {
 			hop := strings.TrimSpace(hops[i])
 			if hop == "" {
 				break

@@ -17,6 +17,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/mongo"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
+	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 	"github.com/pargo-baas/pargo/server/config"
 )
@@ -62,13 +63,16 @@ func buildApp(cfg config.Config, file *schema.Document, more []func(*cloudcode.A
 	return app, nil
 }
 
-// newGate reads the option protectedFields.
+// newGate reads the options on protected fields.
 func newGate(cfg config.Config) (*access.Gate, error) {
-	g := &access.Gate{OwnerExempt: cfg.ProtectedFieldsOwnerExempt}
+	g := &access.Gate{OwnerExempt: cfg.ProtectedFieldsOwnerExempt, SaveExempt: cfg.ProtectedFieldsSaveResponseExempt}
 	if len(cfg.ProtectedFields) > 0 {
 		if err := json.Unmarshal(cfg.ProtectedFields, &g.Protected); err != nil {
 			return nil, fmt.Errorf("option protectedFields: must map classes to groups to lists of fields: %w", err)
 		}
+	}
+	if len(cfg.UserSensitiveFields) > 0 {
+		g.Hide(schema.UserClass, parse.Public, cfg.UserSensitiveFields)
 	}
 	return g, nil
 }

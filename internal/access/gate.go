@@ -25,6 +25,21 @@ type Gate struct {
 	Protected map[string]map[string][]string
 	// OwnerExempt lets users see all fields of their own _User object.
 	OwnerExempt bool
+	// SaveExempt lets the answer of a write tell what the server changed in
+	// fields that are hidden from the caller.
+	SaveExempt bool
+}
+
+// Hide adds to the fields of a class that are hidden from a group. It must not
+// be called once the gate is in use.
+func (g *Gate) Hide(class, group string, fields []string) {
+	if g.Protected == nil {
+		g.Protected = map[string]map[string][]string{}
+	}
+	if g.Protected[class] == nil {
+		g.Protected[class] = map[string][]string{}
+	}
+	g.Protected[class][group] = union(g.Protected[class][group], fields)
 }
 
 // Authorize is [Gate.Authorize] of the zero Gate.
@@ -144,6 +159,7 @@ func (pl *Plan) protect(g *Gate, c *schema.Class) {
 	}
 	pl.ownRow = c.Name == classUser && pl.p.UserID != ""
 	pl.exempt = pl.ownRow && g.OwnerExempt
+	pl.saved = g.SaveExempt
 	if len(option) == 0 && len(own) == 0 {
 		return
 	}

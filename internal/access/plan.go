@@ -21,6 +21,7 @@ type Plan struct {
 	byField   []fieldGroup // shows more to those an object's field points to
 	ownRow    bool         // the class is _User and there is a caller
 	exempt    bool         // his own row is shown in full
+	saved     bool         // what the server changed is shown to who saved
 }
 
 // fieldGroup is a group "userField:f" and the fields hidden from it.
@@ -153,6 +154,12 @@ func (pl *Plan) Hides(o *parse.Object, field string) bool {
 		}
 	}
 	return true
+}
+
+// HidesSaved reports whether the caller may not see that field of an object
+// that he has saved, though the server gave it the value.
+func (pl *Plan) HidesSaved(o *parse.Object, field string) bool {
+	return !pl.saved && pl.Hides(o, field)
 }
 
 // Strip returns the object without the fields that the caller may not see:

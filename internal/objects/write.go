@@ -297,19 +297,20 @@ func (wr *writing) duplicate(err error) error {
 }
 
 // answer adds to the response what the client cannot know: results of
-// operations and what the server changed.
+// operations and what the server changed. An operation tells nothing of a field
+// that the caller may not see: to add nothing to it would be to read it.
 func (wr *writing) answer(resp *parse.Map, before, after *parse.Object) {
 	for k, v := range wr.sent.All() {
 		switch v.(type) {
 		case parse.Increment, parse.Add, parse.AddUnique, parse.Remove:
-			if out, ok := parse.Lookup(after, k); ok {
+			if out, ok := parse.Lookup(after, k); ok && !wr.plan.Hides(after, query.Path(k).Root()) {
 				setNested(resp, k, out)
 			}
 		}
 	}
 	for i := range after.Fields.Len() {
 		f := after.Fields.At(i)
-		if f.Value == nil || strings.HasPrefix(f.Key, "_") || resp.Has(f.Key) {
+		if f.Value == nil || strings.HasPrefix(f.Key, "_") || resp.Has(f.Key) || wr.plan.HidesSaved(after, f.Key) {
 			continue
 		}
 		if f.Key == "authData" && wr.Class.Name == schema.UserClass {
@@ -318,7 +319,7 @@ func (wr *writing) answer(resp *parse.Map, before, after *parse.Object) {
 		if _, pointer := f.Value.(parse.Pointer); pointer {
 			continue
 		}
-		if sent, ok := wr.sent.Get(f.Key); ok && parse.Equal(sent, f.Value) {
+		if sent, ok := wr.sent.Get(f.Key); ok && (parse.Equal(sent, f.Value) || isOp(sent) && wr.plan.Hides(after, f.Key)) {
 			continue
 		}
 		if !wr.Body.Has(f.Key) {
@@ -337,6 +338,11 @@ func (wr *writing) answer(resp *parse.Map, before, after *parse.Object) {
 	for k, v := range wr.Response.All() {
 		resp.Set(k, v)
 	}
+}
+
+func isOp(v parse.Value) bool {
+	_, ok := v.(parse.Op)
+	return ok
 }
 
 // setNested puts a value at a dotted key into nested maps.

@@ -6,9 +6,11 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -36,7 +38,7 @@ type Config struct {
 	Host            string `opt:"host" env:"PARSE_SERVER_HOST" help:"Address to listen on."`
 	Port            int    `opt:"port" env:"PORT" help:"Port to listen on; 0 takes a free one."`
 	MountPath       string `opt:"mountPath" env:"PARSE_SERVER_MOUNT_PATH" help:"Path of the API."`
-	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, or a list of proxy addresses whose X-Forwarded-For is believed."`
+	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, a number of hops, or a list of proxy addresses whose X-Forwarded-For is believed."`
 	MaxUploadSize   string `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
 
 	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://… ; default a SQLite file in dataDir."`
@@ -80,6 +82,9 @@ type Config struct {
 	Query                        json.RawMessage `opt:"query" env:"PARSE_SERVER_QUERY" help:"{\"aggregationRawValues\":false,\"aggregationRawFieldNames\":false}: aggregates that do not say otherwise leave values, or names, as they are stored."`
 	PasswordCost                 int             `opt:"passwordCost" env:"PARSE_SERVER_PASSWORD_COST" help:"bcrypt cost of new password hashes, 4 to 31."`
 	PasswordAlgorithm            string          `opt:"passwordAlgorithm" env:"PARSE_SERVER_PASSWORD_ALGORITHM" help:"Of new password hashes: bcrypt, which Parse Server reads, or argon2id, argon2id,m=KiB,t=passes,p=threads."`
+
+	ProtectedFieldsSaveResponseExempt bool     `opt:"protectedFieldsSaveResponseExempt" env:"PARSE_SERVER_PROTECTED_FIELDS_SAVE_RESPONSE_EXEMPT" help:"The answer of a write may tell what hooks changed in protected fields."`
+	UserSensitiveFields               []string `opt:"userSensitiveFields" env:"PARSE_SERVER_USER_SENSITIVE_FIELDS" help:"Deprecated: fields of _User hidden from everybody; added to protectedFields."`
 
 	EmailAdapter                     json.RawMessage `opt:"emailAdapter" env:"PARSE_SERVER_EMAIL_ADAPTER" secret:"" help:"{\"module\":\"smtp\",\"options\":{\"host\":…,\"fromAddress\":…}}: how mails are sent."`
 	ConvertEmailToLowercase          bool            `opt:"convertEmailToLowercase" env:"PARSE_SERVER_CONVERT_EMAIL_TO_LOWERCASE" help:"Store addresses of users in lower case."`
@@ -168,6 +173,8 @@ func Default() Config {
 		CacheTTL:                         5000,
 		CacheMaxSize:                     50_000,
 		LogLevel:                         "info",
+
+		ProtectedFieldsSaveResponseExempt: true,
 
 		EnableProductPurchaseLegacyAPI: true,
 	}
@@ -372,11 +379,15 @@ func ParseIPRange(s string) (netip.Prefix, error) {
 
 // ProxyTrust says which peers may state the client's address.
 type ProxyTrust struct {
-	All    bool
+	All bool
+	// Hops is how many of the nearest addresses are proxies of one's own,
+	// whatever they are: the peer is the first.
+	Hops   int
 	Ranges []netip.Prefix
 }
 
-// Proxies reads trustProxy: a boolean, one range, or a list of ranges.
+// Proxies reads trustProxy: a boolean, a number of hops, one range, or a list
+// of ranges.
 func (c *Config) Proxies() (ProxyTrust, error) {
 	var list []string
 	switch v := c.TrustProxy.(type) {
@@ -384,12 +395,17 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 		return ProxyTrust{}, nil
 	case bool:
 		return ProxyTrust{All: v}, nil
+	case float64:
+		return proxyHops(v)
 	case string:
 		switch v {
-		case "true", "1":
+		case "true":
 			return ProxyTrust{All: true}, nil
-		case "", "false", "0":
+		case "", "false":
 			return ProxyTrust{}, nil
+		}
+		if n, err := strconv.Atoi(v); err == nil {
+			return proxyHops(float64(n))
 		}
 		list = strings.Split(v, ",")
 	case []any:
@@ -397,7 +413,7 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 			list = append(list, fmt.Sprint(e))
 		}
 	default:
-		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be true, false or a list of addresses.")
+		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be true, false, a number of hops or a list of addresses.")
 	}
 	var t ProxyTrust
 	for _, e := range list {
@@ -413,4 +429,11 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 		t.Ranges = append(t.Ranges, r)
 	}
 	return t, nil
+}
+
+func proxyHops(n float64) (ProxyTrust, error) {
+	if n != math.Trunc(n) || n < 0 || n > math.MaxInt16 {
+		return ProxyTrust{}, fmt.Errorf("The option trustProxy must be a whole number of hops, not %v.", n)
+	}
+	return ProxyTrust{Hops: int(n)}, nil
 }

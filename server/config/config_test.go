@@ -77,7 +77,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestAllProblemsAreListed(t *testing.T) {
-	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","userSensitiveFields":[],"defaultLimit":0,"liveQuery":{"regexTimeout":-1}}`)
+	file := write(t, "c.json", `{"appId":1,"colour":"red","port":70000,"masterKeyIps":["nowhere"],"databaseURI":"oracle://x","databaseAdapter":{},"defaultLimit":0,"liveQuery":{"regexTimeout":-1}}`)
 	_, err := config.Load([]string{file, "--unknownFlag", "1"}, []string{"PORT=many"})
 	var p config.Problems
 	if !errors.As(err, &p) {
@@ -89,7 +89,7 @@ func TestAllProblemsAreListed(t *testing.T) {
 		"unknown option colour",
 		"Key port has invalid value many",
 		"unknown option '--unknownFlag'",
-		"option userSensitiveFields is not served by this version",
+		"option databaseAdapter is not served by this version",
 		`"masterKeyIps" contains an invalid IP address "nowhere"`,
 		"databaseURI must begin with",
 		"liveQuery.regexTimeout must not be negative",
@@ -114,6 +114,7 @@ func TestRefusals(t *testing.T) {
 		"bad durability":         {`{"durability":"maybe"}`, "durability must be full or normal"},
 		"postgres is told":       {`{"databaseURI":"postgres://x/y"}`, "PostgreSQL, which this version does not serve yet"},
 		"bad regular expression": {`{"routeAllowList":["("]}`, "invalid regex pattern"},
+		"half a proxy":           {`{"trustProxy":1.5}`, "trustProxy must be a whole number of hops"},
 		"bad proxy":              {`{"trustProxy":["x"]}`, "trustProxy contains an invalid IP address"},
 		"unknown nested option":  {`{"liveQuery":{"classes":["A"]}}`, "option liveQuery: is not valid"},
 		"fractional number":      {`{"port":1.5}`, "must be a whole number"},
@@ -134,8 +135,8 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestOptionsOfParseServerInTheEnvironment(t *testing.T) {
-	_, err := config.Load(nil, []string{"PARSE_SERVER_USER_SENSITIVE_FIELDS=a", "PARSE_SERVER_DATABASE_ADAPTER=x"})
-	if err == nil || !strings.Contains(err.Error(), "option userSensitiveFields is not served") || !strings.Contains(err.Error(), "option databaseAdapter is not served") {
+	_, err := config.Load(nil, []string{"PARSE_SERVER_DATABASE_ADAPTER=x"})
+	if err == nil || !strings.Contains(err.Error(), "option databaseAdapter is not served") {
 		t.Errorf("got %v", err)
 	}
 	c, err := config.Load(nil, []string{"PARSE_SERVER_MASTER_KEY_TTL=5"})

@@ -59,9 +59,7 @@ var known = strings.Fields(`analyticsAdapter
 
 // refused lists options whose silent absence would leave a server less
 // protected than its operator believes.
-var refused = strings.Fields(`
-	databaseAdapter userSensitiveFields
-	protectedFieldsSaveResponseExempt`)
+var refused = strings.Fields(`databaseAdapter`)
 
 // Load builds a configuration from, in rising order of precedence, the
 // defaults, a JSON file (flag --config or one positional argument), the
