@@ -13,21 +13,25 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/pargo-baas/pargo/internal/scenario"
+	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
 // live is a live-query client of a test.
 type live struct {
-	t  *testing.T
-	ws *websocket.Conn
+	t     *testing.T
+	ws    *websocket.Conn
+	token string
 }
 
 // frame is what a test looks at in a message of the server.
 type frame struct {
 	Op        string
 	RequestID int
+	Code      parse.Code
 	Error     string
 	Object    map[string]any
+	Original  map[string]any
 }
 
 // connect opens a connection that has no user.
@@ -38,7 +42,7 @@ func connect(t *testing.T, s *scenario.Server) *live {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	l := &live{t, ws}
+	l := &live{t, ws, token}
 	l.send(`{"op":"connect","applicationId":"` + scenario.AppID + `"}`)
 	if f := l.next(); f.Op != "connected" {
 		t.Fatalf("connect: %+v", f)

@@ -86,7 +86,7 @@ func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.Su
 		q.Keys = []string{string(n.Key)}
 	}
 	// All of them: the limits that protect answers do not apply.
-	list, err := s.all(ctx, p, n.ClassName, q)
+	list, err := s.all(ctx, p, n.ClassName, q, string(n.Key))
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +106,8 @@ func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.Su
 	return m, nil
 }
 
-// all is Find without a limit.
-func (s *Service) all(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error) {
+// all is Find without a limit. key is the field whose values are wanted, if they are.
+func (s *Service) all(ctx context.Context, p *access.Principal, class string, q *query.Query, key string) ([]*parse.Object, error) {
 	c, err := s.class(p, class, schema.Find)
 	if err != nil || c == nil {
 		return nil, err
@@ -115,11 +115,14 @@ func (s *Service) all(ctx context.Context, p *access.Principal, class string, q 
 	if q.Redirect != "" {
 		inner := *q
 		inner.Redirect = ""
-		return s.all(ctx, p, redirect(c, q.Redirect), &inner)
+		return s.all(ctx, p, redirect(c, q.Redirect), &inner, key)
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Find, q: *q}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
+	}
+	if key != "" && r.plan.ProtectsField(key) {
+		return nil, parse.Denyf(parse.OperationForbidden, "This user is not allowed to query %s on class %s", key, c.Name)
 	}
 	r.q.Limit = query.NoLimit
 	if s.o.SubqueryLimit > 0 && !p.Bypass() {
