@@ -83,7 +83,7 @@ func TestFind(t *testing.T) {
 		{"inQuery on a protected field", "Book", `{"where":{"cat":{"$inQuery":{"className":"Cat","where":{"pin":"1"}}}}}`, user("u"), "", 119},
 		{"inQuery of a volatile class", "Book", `{"where":{"cat":{"$inQuery":{"className":"_Hooks","where":{}}}}}`, user("u"), "", 119},
 		{"select", "Cat", `{"where":{"age":{"$select":{"query":{"className":"Cat","where":{"name":"Kit"}},"key":"age"}}}}`, user("u"), "c2", 0},
-		{"select of a protected field", "Cat", `{"where":{"name":{"$select":{"query":{"className":"Cat","where":{}},"key":"pin"}}}}`, user("u"), "", 0},
+		{"select of a protected field", "Cat", `{"where":{"name":{"$select":{"query":{"className":"Cat","where":{}},"key":"pin"}}}}`, user("u"), "", 119},
 		{"dontSelect", "Cat", `{"where":{"age":{"$dontSelect":{"query":{"className":"Cat","where":{"name":"Kit"}},"key":"age"}}}}`, user("u"), "c1 c3", 0},
 		{"relatedTo", "Cat", relatedTo("b1", "fans"), access.Anonymous(), "c1 c2", 0},
 		{"relatedTo of a hidden owner", "Cat", relatedTo("b4", "fans"), user("v"), "", 0},
