@@ -42,7 +42,7 @@ func connect(t *testing.T, s *scenario.Server) *live {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	l := &live{t, ws, token}
+	l := &live{t: t, ws: ws}
 	l.send(`{"op":"connect","applicationId":"` + scenario.AppID + `"}`)
 	if f := l.next(); f.Op != "connected" {
 		t.Fatalf("connect: %+v", f)
@@ -54,6 +54,7 @@ func connect(t *testing.T, s *scenario.Server) *live {
 func dial(t *testing.T, s *scenario.Server, class, token string) *live {
 	t.Helper()
 	l := connect(t, s)
+	l.token = token
 	l.send(`{"op":"subscribe","requestId":1,"query":{"className":"` + class + `","where":{}},"sessionToken":"` + token + `"}`)
 	if f := l.next(); f.Op != "subscribed" {
 		t.Fatalf("subscribe: %+v", f)
