@@ -103,6 +103,25 @@ func (h *Hub) Publish(ctx context.Context, changes []parse.Change) {
 	}
 }
 
+// Lost tells the hub that changes of these classes (without classes, of all)
+// may have been missed, as when a bus between servers was broken: whoever
+// subscribes to one is made to start anew. It does not wait.
+func (h *Hub) Lost(ctx context.Context, classes ...string) {
+	for _, class := range classes {
+		h.shardOf(class).miss(ctx, class)
+	}
+	if len(classes) > 0 {
+		return
+	}
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.active.Range(func(class, _ any) bool {
+			s.miss(ctx, class.(string)) //nolint:forcetypeassert // its keys are strings
+			return true
+		})
+	}
+}
+
 // Revoke tells the hub that what it knows of these users (or of all) is out of
 // date: sessions, roles. No event after it is decided by the old knowledge.
 // It does not wait.

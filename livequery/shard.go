@@ -57,7 +57,26 @@ func (s *shard) publish(ctx context.Context, changes []parse.Change) {
 			s.queue = append(s.queue, *ch)
 		}
 	}
-	if !s.running && len(s.queue) > 0 {
+	s.start(ctx)
+}
+
+// miss has a class resynced, once what is queued has been told.
+func (s *shard) miss(ctx context.Context, class string) {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	if s.closed || !s.subscribed(class) {
+		return
+	}
+	if s.lost == nil {
+		s.lost = map[string]bool{}
+	}
+	s.lost[class] = true
+	s.start(ctx)
+}
+
+// start lets a dispatcher run if there is work for it; qmu is held.
+func (s *shard) start(ctx context.Context) {
+	if !s.running && len(s.queue)+len(s.lost) > 0 {
 		s.running = true
 		s.hub.wg.Add(1)
 		go s.run(context.WithoutCancel(ctx))

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/livequery"
+	"github.com/pargo-baas/pargo/livequery/redisbus"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -22,12 +25,8 @@ import (
 
 // buildLive makes the live-query hub; o are the options of the REST API, with
 // which it shares keys and addresses.
-func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth.Service, complexity *rest.Complexity, o rest.Options, file *schema.Document) error {
+func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth.Service, complexity *rest.Complexity, o rest.Options, classes func(string) bool) {
 	cfg := s.cfg
-	classes, err := liveClasses(cfg, file)
-	if err != nil {
-		return err
-	}
 	var where *query.Complexity
 	if complexity != nil {
 		where = complexity.Where
@@ -51,7 +50,78 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 		},
 	})
 	users.OnRevoke(s.hub.Revoke)
+}
+
+// openLiveBus joins the live queries of other servers, as far as the options
+// name a Redis for that.
+func (s *Server) openLiveBus(ctx context.Context, gate *access.Gate, users *auth.Service, classes func(string) bool) error {
+	o := redisbus.Options{
+		AppID: s.cfg.AppID, PublishURL: s.cfg.LiveQuery.RedisURL, Classes: classes,
+		Permissions: s.livePermissions(gate), Revoked: users.ForgetUsers, Log: s.log,
+	}
+	if s.hub != nil {
+		o.SubscribeURL, o.Sink = s.cfg.LiveQueryServerOptions.RedisURL, s.hub
+	}
+	if o.PublishURL == "" && o.SubscribeURL == "" {
+		return nil
+	}
+	bus, err := redisbus.Open(ctx, o)
+	if err != nil {
+		return fmt.Errorf("open live query bus: %w", err)
+	}
+	s.live = bus
+	users.OnOwnRevoke(bus.Revoke)
 	return nil
+}
+
+// livePermissions gives the permissions of a class as Parse Servers on the same
+// bus need them: with what the option protectedFields adds.
+func (s *Server) livePermissions(gate *access.Gate) func(class string) []byte {
+	type made struct {
+		of   *schema.Class
+		text []byte
+	}
+	var known sync.Map // class name to made: definitions change rarely
+	return func(class string) []byte {
+		def := s.registry.Current().Class(class)
+		if def == nil {
+			return nil
+		}
+		if v, ok := known.Load(class); ok {
+			if m, ok := v.(made); ok && m.of == def {
+				return m.text
+			}
+		}
+		m := made{def, parse.AppendJSON(nil, publishedCLP(def, gate.Protected[class]))}
+		known.Store(class, m)
+		return m.text
+	}
+}
+
+func publishedCLP(def *schema.Class, protected map[string][]string) *parse.Map {
+	clp := def.CLP.Map()
+	if len(protected) == 0 {
+		return clp
+	}
+	v, _ := clp.Get("protectedFields")
+	groups := &parse.Map{}
+	if m, ok := v.(*parse.Map); ok {
+		groups = m.Clone()
+	}
+	for _, group := range slices.Sorted(maps.Keys(protected)) {
+		v, _ := groups.Get(group)
+		list, _ := v.(parse.Array)
+		list = slices.Clone(list)
+		for _, field := range protected[group] {
+			if !slices.Contains(list, parse.Value(field)) {
+				list = append(list, field)
+			}
+		}
+		groups.Set(group, list)
+	}
+	clp = clp.Clone()
+	clp.Set("protectedFields", groups)
+	return clp
 }
 
 // upgrading serves websockets by the hub, on any path, and all else by api.

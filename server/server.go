@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
+	"github.com/pargo-baas/pargo/livequery/redisbus"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -53,6 +55,7 @@ type settings struct {
 	users      UserFunctions
 	pages      PageFunctions
 	now        func() time.Time
+	liveOnly   bool
 }
 
 // WithClock sets the clock of the server: times of objects, sessions and jobs
@@ -75,6 +78,7 @@ type Server struct {
 	registry *schema.Registry
 	stats    *doctor.Stats
 	hub      *livequery.Hub // nil without live queries
+	live     *redisbus.Bus  // nil without a Redis for live queries
 	users    *auth.Service
 	shared   *shared
 	post     *post
@@ -109,6 +113,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	}
 	if set.log == nil {
 		set.log = slog.Default()
+	}
+	if set.liveOnly {
+		if err := liveNodeConfig(&cfg); err != nil {
+			return nil, err
+		}
 	}
 	cfg.Embed(set.users.VerifyUserEmails != nil, set.mail != nil)
 	if err := cfg.Validate(); err != nil {
@@ -161,6 +170,9 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
+	if set.liveOnly {
+		file = nil // the servers that write apply it
+	}
 	if s.store, err = openStore(ctx, cfg, providerNames(providers), set.log); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -184,6 +196,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if err := s.applySchema(ctx, file, set.migrations, parts{gate: gate, providers: providers}); err != nil {
 		return nil, err
 	}
+	closers = append(closers, func() {
+		if s.live != nil {
+			_ = s.live.Close()
+		}
+	})
 	if err := s.build(ctx, cfg, gate, app, providers, file); err != nil {
 		return nil, err
 	}
@@ -296,14 +313,28 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 		return err
 	}
 	o.Pages = s.post.pages
+	classes, err := liveClasses(cfg, file)
+	if err != nil {
+		return err
+	}
+	if s.custom.liveOnly {
+		classes = nil // the servers that publish choose
+	}
 	if cfg.StartLiveQueryServer {
-		if err := s.buildLive(gate, objs, users, complexity, o, file); err != nil {
-			return err
-		}
+		s.buildLive(gate, objs, users, complexity, o, classes)
 		pub.to = append(pub.to, s.hub)
 		o.LiveStats = s.hub.Stats
 	}
+	if err := s.openLiveBus(ctx, gate, users, classes); err != nil {
+		return err
+	}
+	if s.live != nil {
+		pub.to = append(pub.to, s.live)
+	}
 	s.handler = s.showingMails(upgrading(s.hub, rest.New(objs, users, o)))
+	if s.custom.liveOnly {
+		s.handler = liveNode(cfg.MountPath, s.handler)
+	}
 	s.http = &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -320,8 +351,12 @@ func (s *Server) bus() (cache.Bus, error) {
 		return nil, nil
 	}
 	url, err := s.cfg.RedisURL()
-	if err != nil || url == "" {
+	if err != nil {
 		return nil, err
+	}
+	// Who shares live queries shares the knowledge of sessions and roles.
+	if url = cmp.Or(url, s.cfg.LiveQuery.RedisURL, s.cfg.LiveQueryServerOptions.RedisURL); url == "" {
+		return nil, nil
 	}
 	return s.shared.redis(url)
 }
@@ -510,8 +545,10 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopWorking()
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Follow(working, s.pace(), s.log) })
-	background.Go(func() { s.jobs.Run(working) })
-	background.Go(func() { s.hooks.Run(working) })
+	if !s.custom.liveOnly { // jobs and webhooks are for servers that write
+		background.Go(func() { s.jobs.Run(working) })
+		background.Go(func() { s.hooks.Run(working) })
+	}
 	var serveErr error
 	select {
 	case <-ctx.Done():
@@ -527,6 +564,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if err := s.http.Shutdown(drain); err != nil {
 		errs = append(errs, fmt.Errorf("drain requests: %w", err), s.http.Close())
+	}
+	if s.live != nil {
+		if err := s.live.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close live query bus: %w", err))
+		}
 	}
 	if s.hub != nil {
 		if err := s.hub.Close(drain); err != nil {

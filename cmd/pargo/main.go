@@ -22,6 +22,7 @@ const usage = `pargo is a Parse-compatible backend in one binary.
 
 Usage:
   pargo serve [FILE] [flags]     serve the API; FILE is a JSON file of options
+  pargo livequery [FILE] [flags] serve live queries alone, beside other servers
   pargo schema check FILE        check a schema.json and print what it declares
   pargo schema plan FILE         print what serving a schema.json would change
   pargo schema apply FILE        change a database so, without serving it
@@ -106,6 +107,8 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 			return command.Help(stdout, "pargo serve")
 		}
 		return command.Serve(ctx, versionText(), rest, environ, stdout, stderr)
+	case "livequery":
+		return liveCommand(ctx, rest, environ, stdout, stderr)
 	case "schema":
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "doctor":

@@ -33,6 +33,8 @@ func TestCommands(t *testing.T) {
 		"nothing":           {nil, 2, "", "no command given"},
 		"unknown command":   {[]string{"dance"}, 2, "", `unknown command "dance"`},
 		"serve --help":      {[]string{"serve", "--help"}, 0, "PARSE_SERVER_DATABASE_URI", ""},
+		"livequery --help":  {[]string{"livequery", "--help"}, 0, "Usage: pargo livequery", ""},
+		"livequery alone":   {[]string{"livequery", "--port", "0"}, 1, "", "needs liveQueryServerOptions.redisURL"},
 		"health --help":     {[]string{"health", "--help"}, 0, "Usage: pargo health", ""},
 		"schema --help":     {[]string{"schema", "--help"}, 0, "Usage: pargo schema check FILE", ""},
 		"schema check":      {[]string{"schema", "check", "../../schema.json"}, 0, "8 classes, no problems", ""},

@@ -39,6 +39,7 @@ var allowed = map[string]string{
 	"internal/aggregate":           "parse query schema",
 	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
 	"livequery":                    "parse query schema internal/access cloudcode",
+	"livequery/redisbus":           "parse",
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail",
 	"internal/installation":        "parse query schema internal/access internal/storage internal/objects",
@@ -54,7 +55,7 @@ var allowed = map[string]string{
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
-		"internal/mail internal/mail/smtp internal/mail/capture livequery server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore",
+		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore",
 	"cmd/pargo":         "server server/command server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",
@@ -73,7 +74,7 @@ var confined = map[string]string{
 	"github.com/coder/websocket":  "livequery",
 	"github.com/wneessen/go-mail": "internal/mail/smtp",
 	"golang.org/x/crypto":         "internal/auth",
-	"github.com/redis/go-redis":   "internal/cache/redis",
+	"github.com/redis/go-redis":   "internal/cache/redis livequery/redisbus",
 	"github.com/coreos/go-oidc":   "internal/auth/provider",
 	"github.com/go-ldap/ldap":     "internal/auth/provider",
 	"github.com/go-webauthn":      "internal/auth/provider",

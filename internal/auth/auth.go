@@ -90,6 +90,8 @@ type Service struct {
 
 	mu       sync.Mutex
 	onRevoke []func(userIDs []string, all bool) // guarded by mu
+	// onOwnRevoke is told only of what this server has changed; guarded by mu.
+	onOwnRevoke []func(userIDs []string, all bool)
 }
 
 // New makes the service and registers its class rules with objs. What can be
@@ -135,6 +137,14 @@ func New(objs *objects.Service, o Options) (*Service, error) {
 		s.bus = o.Bus.Subscribe(o.Channel, s.hear)
 	}
 	return s, nil
+}
+
+// OnOwnRevoke is OnRevoke for changes that this server has made: for who tells
+// other servers of them.
+func (s *Service) OnOwnRevoke(f func(userIDs []string, all bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onOwnRevoke = append(s.onOwnRevoke, f)
 }
 
 // Close waits for what is done in the background and leaves the bus.

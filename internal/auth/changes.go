@@ -85,6 +85,14 @@ func (s *Service) forget(n notice) {
 	slices.Sort(n.Users)
 	n.Users = slices.Compact(n.Users)
 	s.apply(n)
+	if all := n.All || len(n.Roles) > 0; all || len(n.Users) > 0 {
+		s.mu.Lock()
+		told := s.onOwnRevoke
+		s.mu.Unlock()
+		for _, f := range told {
+			f(n.Users, all)
+		}
+	}
 	if s.o.Bus == nil {
 		return
 	}
@@ -122,6 +130,10 @@ func (s *Service) hear(message []byte) {
 	}
 	s.apply(n)
 }
+
+// ForgetUsers is told, by other means than the bus, that rights of users (or of all)
+// have changed on another server.
+func (s *Service) ForgetUsers(userIDs []string, all bool) { s.apply(notice{Users: userIDs, All: all}) }
 
 // apply clears the caches and lets all who want to know that rights may have
 // shrunk know it.

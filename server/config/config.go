@@ -108,8 +108,8 @@ type Config struct {
 	EnableProductPurchaseLegacyAPI bool `opt:"enableProductPurchaseLegacyApi" env:"PARSE_SERVER_ENABLE_PRODUCT_PURCHASE_LEGACY_API" help:"Serve POST /validate_purchase."`
 
 	StartLiveQueryServer   bool             `opt:"startLiveQueryServer" env:"PARSE_SERVER_START_LIVE_QUERY_SERVER" help:"Serve live queries on the same port."`
-	LiveQuery              LiveQuery        `opt:"liveQuery" env:"PARSE_SERVER_LIVE_QUERY" help:"{\"classNames\":[…]}: classes that publish events; default every class of schema.json."`
-	LiveQueryServerOptions LiveQueryOptions `opt:"liveQueryServerOptions" env:"PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS" help:"{\"keyPairs\":{…},\"websocketTimeout\":ms}."`
+	LiveQuery              LiveQuery        `opt:"liveQuery" env:"PARSE_SERVER_LIVE_QUERY" help:"{\"classNames\":[…],\"redisURL\":…}: classes that publish events, default every class of schema.json; the Redis that tells other servers of them."`
+	LiveQueryServerOptions LiveQueryOptions `opt:"liveQueryServerOptions" env:"PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS" help:"{\"keyPairs\":{…},\"websocketTimeout\":ms,\"redisURL\":…}; the Redis that tells of the changes of other servers."`
 
 	LogLevel string `opt:"logLevel" env:"PARSE_SERVER_LOG_LEVEL" help:"error, warn, info or debug."`
 	JSONLogs bool   `opt:"jsonLogs" env:"JSON_LOGS" help:"Log in JSON."`
@@ -128,6 +128,8 @@ type LiveQuery struct {
 	// RegexTimeout is how long one $regex of a subscription may take for one
 	// text, in ms; 0: as long as it wants; absent: 100.
 	RegexTimeout *int `json:"regexTimeout"`
+	// RedisURL is the Redis that other live-query servers are told of changes through.
+	RedisURL string `json:"redisURL"`
 }
 
 // LiveQueryOptions is the option liveQueryServerOptions.
@@ -140,6 +142,8 @@ type LiveQueryOptions struct {
 	ResumeWindow *int `json:"resumeWindow"`
 	// ResumeChanges is how many changes of a class are kept for that (0: 1000).
 	ResumeChanges int `json:"resumeChanges"`
+	// RedisURL is the Redis that tells of the changes of other servers.
+	RedisURL string `json:"redisURL"`
 }
 
 // Default returns the defaults.
@@ -227,6 +231,14 @@ func (c *Config) Validate() error {
 	}
 	if ms := c.LiveQuery.RegexTimeout; ms != nil && *ms < 0 {
 		p.addf("liveQuery.regexTimeout must not be negative, it is %d.", *ms)
+	}
+	for name, u := range map[string]string{"liveQuery": c.LiveQuery.RedisURL, "liveQueryServerOptions": c.LiveQueryServerOptions.RedisURL} {
+		if u == "" {
+			continue
+		}
+		if err := redisURL(u); err != nil {
+			p.addf("%s.redisURL %s.", name, err)
+		}
 	}
 	if c.DefaultLimit <= 0 {
 		p.addf("Default limit must be a value greater than 0.")
