@@ -59,7 +59,7 @@ type Hub struct {
 	wake chan struct{} // asks resolveAll to look at identities now
 
 	subscriptions, distinct, events, dropped atomic.Int64
-	replayed, resyncs                        atomic.Int64
+	replayed, resyncs, changes, matchNanos   atomic.Int64
 }
 
 // NewHub returns a hub. It starts goroutines only once there are clients.
@@ -148,7 +148,7 @@ func (h *Hub) Stats() Stats {
 	}
 	return Stats{
 		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
-		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(),
+		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,41 @@ func TestOverflow(t *testing.T) {
 	_ = other.ws.CloseNow()
 	if err := hub.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever subscribes to a class of which changes may have been missed starts anew.
+func TestLost(t *testing.T) {
+	r := newRig(t, livequery.Options{})
+	for _, tc := range []struct {
+		classes []string
+		cut     []string
+	}{
+		{[]string{"Nobody"}, nil},
+		{[]string{"Item"}, []string{"Item"}},
+		{nil, []string{"Item", "Other"}},
+	} {
+		clients := map[string]*socket{}
+		for _, class := range []string{"Item", "Other"} {
+			clients[class] = r.connect(t, "")
+			clients[class].subscribe(1, `{"className":"`+class+`","where":{}}`, "")
+		}
+		r.hub.Lost(t.Context(), tc.classes...)
+		for class, s := range clients {
+			if slices.Contains(tc.cut, class) {
+				if code := s.closeCode(); code != livequery.CloseResync {
+					t.Errorf("%v lost: %s closed with %d", tc.classes, class, code)
+				}
+				continue
+			}
+			r.hub.Publish(t.Context(), []parse.Change{{Class: class, Action: parse.Created, After: &parse.Object{ClassName: class, ID: "o"}}})
+			if f := s.next(); !strings.Contains(f, `"create"`) {
+				t.Errorf("%v lost: a client of %s got %s", tc.classes, class, f)
+			}
+		}
+	}
+	if s := r.hub.Stats(); s.Changes == 0 || s.MatchNanos <= 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

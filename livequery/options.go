@@ -164,4 +164,6 @@ type Stats struct {
 	Dropped         int64 `json:"dropped"`         // changes lost to overflow, and clients closed for being slow
 	Replayed        int64 `json:"replayed"`        // event frames sent again to clients that came back
 	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that
+	Changes         int64 `json:"changes"`         // changes matched with subscriptions
+	MatchNanos      int64 `json:"matchNanos"`      // time spent on matching them and on queueing events
 }

@@ -146,6 +146,7 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 			s.resync(ch.Class)
 		}
 	}()
+	began := s.hub.clock()
 	s.renew(ch.Class)
 	r := newRound(ch)
 	told, position := s.record(ch)
@@ -166,9 +167,12 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		s.slow[i] = nil
 	}
 	s.slow = s.slow[:0]
+	ended := s.hub.clock()
 	if told != nil {
-		told.Store(s.hub.clock())
+		told.Store(ended)
 	}
+	s.hub.changes.Add(1)
+	s.hub.matchNanos.Add(ended - began)
 }
 
 // consult finds the queries that a change can concern, in either state.

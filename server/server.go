@@ -331,6 +331,7 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if s.live != nil {
 		pub.to = append(pub.to, s.live)
 	}
+	o.Metrics = s.expose(app)
 	s.handler = s.showingMails(upgrading(s.hub, rest.New(objs, users, o)))
 	if s.custom.liveOnly {
 		s.handler = liveNode(cfg.MountPath, s.handler)

@@ -25,6 +25,7 @@ var allowed = map[string]string{
 	"internal/cache":               "",
 	"internal/cache/redis":         "internal/cache",
 	"internal/mustache":            "",
+	"internal/metrics":             "",
 	"internal/mail":                "internal/mustache",
 	"internal/mail/smtp":           "internal/mail",
 	"internal/mail/capture":        "internal/mail internal/mustache",
@@ -51,11 +52,11 @@ var allowed = map[string]string{
 	"internal/jobs":                "parse query internal/access internal/objects cloudcode",
 	"internal/appconfig":           "parse query schema internal/access internal/objects cloudcode",
 	"internal/logstore":            "",
-	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore livequery",
+	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore livequery internal/metrics",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
-		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore",
+		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore",
 	"cmd/pargo":         "server server/command server/config schema",
 	"internal/archtest": "",
 	"internal/scenario": "parse server server/config cloudcode schema",

@@ -49,7 +49,9 @@ func liveStats(_ context.Context, c *call) (reply, error) {
 		parse.MapField{Key: "queuedBytes", Value: float64(s.QueuedBytes)},
 		parse.MapField{Key: "dropped", Value: float64(s.Dropped)},
 		parse.MapField{Key: "replayed", Value: float64(s.Replayed)},
-		parse.MapField{Key: "resyncs", Value: float64(s.Resyncs)})
+		parse.MapField{Key: "resyncs", Value: float64(s.Resyncs)},
+		parse.MapField{Key: "changes", Value: float64(s.Changes)},
+		parse.MapField{Key: "matchNanoseconds", Value: float64(s.MatchNanos)})
 	c.bufs.out = parse.AppendJSON(c.bufs.out[:0], m)
 	return reply{json: c.bufs.out}, nil
 }

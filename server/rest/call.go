@@ -54,7 +54,9 @@ type call struct {
 	// with the commit.
 	late  *objects.Saved
 	wrote bool
-	bufs  *buffers
+	// at and status are what the request is counted as.
+	at, status int
+	bufs       *buffers
 }
 
 // buffers are reused from call to call.
@@ -448,16 +450,17 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 	if body != nil {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
-	c.wrote = true
+	c.wrote, c.status = true, status
 	c.ResponseWriter.WriteHeader(status)
 	// A client that has gone cannot be told; net/http closes the connection.
 	_, _ = c.ResponseWriter.Write(body)
 }
 
-// WriteHeader is for gin, which completes an answer that it has not seen written.
+// WriteHeader is for gin, which completes an answer that it has not seen
+// written, and for what is not JSON.
 func (c *call) WriteHeader(status int) {
 	if !c.wrote {
-		c.wrote = true
+		c.wrote, c.status = true, status
 		c.ResponseWriter.WriteHeader(status)
 	}
 }

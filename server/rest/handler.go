@@ -19,6 +19,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/jobs"
 	"github.com/pargo-baas/pargo/internal/logstore"
+	"github.com/pargo-baas/pargo/internal/metrics"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/livequery"
 	"github.com/pargo-baas/pargo/parse"
@@ -101,6 +102,8 @@ type Options struct {
 	Rates []RateLimit
 	// LiveStats tells what live queries are at work; nil: none are served.
 	LiveStats func() livequery.Stats
+	// Metrics writes what GET /metrics shows beside the counters of requests.
+	Metrics func(*metrics.Writer)
 	// Idempotency serves each request id once; nil: ids are not regarded.
 	Idempotency *Idempotency
 	// Pages serves what is below PagesPath, one segment below the mount path;
@@ -126,12 +129,13 @@ func (o *Options) now() time.Time {
 
 // Handler serves the API.
 type Handler struct {
-	o      Options
-	objs   *objects.Service
-	auth   *auth.Service
-	engine *gin.Engine
-	routes []route
-	cors   corsHeaders
+	requests *requests
+	o        Options
+	objs     *objects.Service
+	auth     *auth.Service
+	engine   *gin.Engine
+	routes   []route
+	cors     corsHeaders
 	// prefixes are the path prefixes that batch items may begin with.
 	prefixes []string
 }
@@ -142,6 +146,7 @@ func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	h := &Handler{o: o, objs: objs, auth: users, cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)
 	h.routes = routeTable(o.Apple != nil)
+	h.requests = newRequests(h.routes)
 	gin.SetMode(gin.ReleaseMode)
 	h.engine = gin.New()
 	h.engine.RedirectTrailingSlash = false
@@ -149,8 +154,8 @@ func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	h.engine.HandleMethodNotAllowed = false
 	h.engine.UseRawPath = true
 	h.engine.UnescapePathValues = true
-	for _, r := range h.routes {
-		h.engine.Handle(r.method, o.MountPath+r.pattern, ginHandler(r))
+	for i, r := range h.routes {
+		h.engine.Handle(r.method, o.MountPath+r.pattern, ginHandler(r, firstRoute+i))
 	}
 	h.engine.NoRoute(func(c *gin.Context) { callOf(c.Writer).notFound(c.Writer) })
 	return h
@@ -158,9 +163,10 @@ func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 
 // ginHandler adapts a route to gin. The call travels as the response writer
 // that gin wraps, which costs no allocation and no context value.
-func ginHandler(r route) gin.HandlerFunc {
+func ginHandler(r route, at int) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		call := callOf(c.Writer)
+		call.at = at
 		for i, name := range r.params {
 			call.params[i] = c.Param(name)
 		}
@@ -201,15 +207,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if !c.wrote {
 				c.fail(errInternal)
 			}
+			h.requests.count(c.at, http.StatusInternalServerError)
 			return // the buffers of a call that panicked are not used again
 		}
+		h.requests.count(c.at, c.status)
 		c.release()
 	}()
 	h.cors.set(w.Header(), r)
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		c.WriteHeader(http.StatusOK)
 		_, _ = w.Write([]byte("OK"))
-		c.wrote = true
 		return
 	}
 	path, ok := h.normalise(r.URL.Path)
@@ -219,12 +227,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.req = c.rewrite(path)
 	if path == h.o.MountPath+"/health" && c.req.Method == http.MethodGet {
+		c.at = healthRoute
 		h.health(c)
 		return
 	}
 	if h.o.Pages != nil && strings.HasPrefix(path[len(h.o.MountPath):], h.o.PagesPath+"/") {
-		c.wrote = true
-		h.o.Pages.ServeHTTP(c.ResponseWriter, c.req)
+		c.at = pagesRoute
+		h.o.Pages.ServeHTTP(c, c.req)
+		c.WriteHeader(http.StatusOK) // unless it has written another one
 		return
 	}
 	if err := c.open(); err != nil {
@@ -233,6 +243,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := h.routeAllowed(c.principal, c.req.Method, c.route()); err != nil {
 		c.fail(err)
+		return
+	}
+	if path == h.o.MountPath+"/metrics" && c.req.Method == http.MethodGet {
+		c.at = metricsRoute
+		h.metrics(c)
 		return
 	}
 	h.engine.ServeHTTP(c, c.req)
