@@ -223,14 +223,17 @@ func (r *userRule) free(ctx context.Context, w *objects.WriteState, field, value
 		return nil
 	}
 	same := query.Equal(field, value)
+	var folded *query.Compare
 	if !r.s.o.FoldedNames {
+		folded = &query.Compare{Path: query.Path(field), Op: query.Eq, Value: value}
 		same = &query.Regex{Path: query.Path(field), Pattern: "^" + regexp.QuoteMeta(value) + "$", Options: "i"}
 	}
 	list, err := w.Store.Find(ctx, &storage.Find{
-		Class: w.Class,
-		Where: query.AllOf(same, &query.Compare{Path: parse.KeyObjectID, Op: query.Ne, Value: w.ID}),
-		Limit: 1,
-		Keys:  []string{field},
+		Class:  w.Class,
+		Where:  query.AllOf(same, &query.Compare{Path: parse.KeyObjectID, Op: query.Ne, Value: w.ID}),
+		Limit:  1,
+		Keys:   []string{field},
+		Folded: folded,
 	})
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", field, err)

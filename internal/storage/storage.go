@@ -55,6 +55,10 @@ type Find struct {
 	// Lazy allows an adapter to leave fields undecoded (see parse.Map.Lazy):
 	// each object is then for one goroutine, until its Fields are loaded.
 	Lazy bool
+	// Folded, if not nil, follows from Where: a field is this text but for case.
+	// A database whose index on the field does not regard case finds by it what
+	// a pattern would walk all objects for.
+	Folded *query.Compare
 }
 
 // Update changes the one object that matches Where.

@@ -36,6 +36,10 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	if f.Advice != nil {
 		advise(opts, f.Class, f.Advice)
 	}
+	if f.Folded != nil {
+		flt.doc = foldedFilter(f.Class, f.Folded, flt.doc)
+		opts.SetCollation(withoutCase())
+	}
 	score := scorer(f)
 	if sortedHere(f, flt) {
 		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)

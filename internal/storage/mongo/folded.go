@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -155,7 +156,7 @@ func (d *DB) free(ctx context.Context, class *schema.Class, id string, c *claim)
 		{Key: indexKey(class, c.field), Value: c.value},
 		{Key: keyID, Value: bson.D{{Key: "$ne", Value: id}}},
 	}
-	opts := options.FindOne().SetCollation(&options.Collation{Locale: "en_US", Strength: foldCase}).
+	opts := options.FindOne().SetCollation(withoutCase()).
 		SetProjection(bson.D{{Key: keyID, Value: 1}})
 	err := d.collection(class.Name).FindOne(ctx, where, opts).Err()
 	switch {
@@ -165,6 +166,26 @@ func (d *DB) free(ctx context.Context, class *schema.Class, id string, c *claim)
 		return d.failure(ctx, "look for a name in", class.Name, err)
 	}
 	return &storage.DuplicateError{Class: class.Name, Index: c.index, Fields: []string{c.field}}
+}
+
+// withoutCase is the collation of the indexes that do not regard case.
+func withoutCase() *options.Collation {
+	return &options.Collation{Locale: "en_US", Strength: foldCase}
+}
+
+// foldedFilter lets the index on a field lead to the objects that a filter is
+// for. The filter decides: the collation knows more letters that are the same.
+func foldedFilter(class *schema.Class, folded *query.Compare, filter []byte) []byte {
+	i, dst := bsoncore.AppendDocumentStart(nil)
+	array, dst := bsoncore.AppendArrayElementStart(dst, "$and")
+	j, dst := bsoncore.AppendDocumentElementStart(dst, "0")
+	text, _ := folded.Value.(string)
+	dst = bsoncore.AppendStringElement(dst, indexKey(class, string(folded.Path)), text)
+	dst, _ = bsoncore.AppendDocumentEnd(dst, j)
+	dst = bsoncore.AppendDocumentElement(dst, "1", filter)
+	dst, _ = bsoncore.AppendArrayEnd(dst, array)
+	dst, _ = bsoncore.AppendDocumentEnd(dst, i)
+	return dst
 }
 
 // release gives all leases of a holder back. One that stays is taken over later.

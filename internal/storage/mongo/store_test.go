@@ -61,6 +61,43 @@ func TestFindPages(t *testing.T) {
 	}
 }
 
+// A text that is sought but for case leads to no more than the filter lets by.
+func TestFindFolded(t *testing.T) {
+	s, _ := open(t)
+	c := game()
+	for id, name := range map[string]string{"a": "Ann", "b": "ann", "c": "anna", "d": "A.n"} {
+		insert(t, s, c, object(id, f("str", name)))
+	}
+	folded := func(text string) *query.Compare { return &query.Compare{Path: "str", Op: query.Eq, Value: text} }
+	pattern := func(p string) query.Node { return &query.Regex{Path: "str", Pattern: p, Options: "i"} }
+	others := &query.Compare{Path: "objectId", Op: query.Ne, Value: "a"}
+	tests := []struct {
+		name   string
+		where  query.Node
+		folded string
+		want   string
+	}{
+		{"any case", pattern("^ANN$"), "ANN", "a b"},
+		{"others", query.AllOf(pattern("^aNN$"), others), "aNN", "b"},
+		{"the text is no pattern", pattern(`^a\.n$`), "a.n", "d"},
+		{"the text leads", pattern("^a"), "ANNA", "c"},
+		{"the filter decides", pattern("^b"), "ann", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			found, err := s.Find(t.Context(), &storage.Find{
+				Class: c, Where: tt.where, Folded: folded(tt.folded), Order: []query.Sort{{Path: "objectId"}}, Limit: query.NoLimit,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, idsOf(found)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestDelete(t *testing.T) {
 	s, _ := open(t)
 	c := game()
