@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -32,6 +33,45 @@ func BenchmarkBatch(b *testing.B) {
 			}
 			b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(b.N*n), "cpu-µs/object")
 		})
+	}
+}
+
+// BenchmarkAuthenticatedGet is a get of an object that only its user may read,
+// through the whole handler: his session and his roles are in the cache.
+func BenchmarkAuthenticatedGet(b *testing.B) {
+	h := benchServer(b)
+	send := func(method, path, token, body string) map[string]any {
+		r := httptest.NewRequestWithContext(b.Context(), method, "/parse"+path, strings.NewReader(body))
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set("X-Parse-Application-Id", "app")
+		if token != "" {
+			r.Header.Set("X-Parse-Session-Token", token)
+		} else if path != "/users" {
+			r.Header.Set("X-Parse-Master-Key", "master")
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var answer map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code >= 300 {
+			b.Fatalf("%s: %d %.300s", path, w.Code, w.Body.String())
+		}
+		return answer
+	}
+	user := send(http.MethodPost, "/users", "", `{"username":"u","password":"p"}`)
+	token := fmt.Sprint(user["sessionToken"])
+	note := send(http.MethodPost, "/classes/Note", "", fmt.Sprintf(`{"title":"x","n":1,"ACL":{%q:{"read":true}}}`, user["objectId"]))
+	path := fmt.Sprintf("/parse/classes/Note/%s", note["objectId"])
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, http.NoBody)
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set("X-Parse-Application-Id", "app")
+		r.Header.Set("X-Parse-Session-Token", token)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatalf("%d %.300s", w.Code, w.Body.String())
+		}
 	}
 }
 

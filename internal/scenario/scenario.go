@@ -323,7 +323,7 @@ func (s *Server) check(t *testing.T, name string, st *Step, status int, got stri
 		if code, _ := m["code"].(float64); parse.Code(code) != st.Code {
 			fail("want code %d", st.Code)
 		}
-		if text, _ := m["error"].(string); st.Error != "" && text != st.Error {
+		if text, _ := m["error"].(string); st.Error != "" && text != s.expand(t, st.Error) {
 			fail("want error %q", st.Error)
 		}
 	}

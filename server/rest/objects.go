@@ -70,7 +70,7 @@ func update(ctx context.Context, c *call) (reply, error) {
 	}
 	saved, err := c.objs.Update(ctx, c.principal, &objects.Write{Class: class, ID: c.params[1], Body: c.body})
 	if err != nil {
-		return reply{}, absent(class, foreignUser(class, c.principal, err))
+		return reply{}, absent(class, foreignUser(class, c.params[1], c.principal, err))
 	}
 	return c.saved(class, saved), nil
 }
@@ -91,7 +91,7 @@ func remove(ctx context.Context, c *call) (reply, error) {
 		return reply{}, parse.Errorf(parse.SessionMissing, "Insufficient auth to delete user")
 	}
 	if err := c.objs.Delete(ctx, c.principal, class, c.params[1]); err != nil {
-		return reply{}, foreignUser(class, c.principal, err)
+		return reply{}, foreignUser(class, c.params[1], c.principal, err)
 	}
 	return reply{json: emptyObject}, nil
 }
@@ -101,9 +101,12 @@ var emptyObject = []byte("{}")
 // foreignUser turns "not found" for a write to somebody else's _User into 206
 // (reference 03 §4). A provider of authData may refuse with the same code, but
 // says why.
-func foreignUser(class string, p *access.Principal, err error) error {
+func foreignUser(class, id string, p *access.Principal, err error) error {
 	var pe *parse.Error
 	if class == userClass && !p.Bypass() && errors.As(err, &pe) && *pe == *parse.ErrNotFound() {
+		if p.UserID == "" {
+			return parse.Denyf(parse.SessionMissing, "Cannot modify user %s.", id)
+		}
 		return parse.Denyf(parse.SessionMissing, "Insufficient auth.")
 	}
 	return err
