@@ -250,13 +250,20 @@ func (s *Server) Ask(t *testing.T, st *Step) string {
 	return got
 }
 
+// Sent is told of the requests of all steps, if it is set before the tests begin.
+var Sent func(t *testing.T, method, path string, st *Step)
+
 func (s *Server) send(t *testing.T, name string, st *Step) (status int, body string) {
 	t.Helper()
 	method := st.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	target := "/parse" + s.expand(t, st.Path)
+	path := s.expand(t, st.Path)
+	if Sent != nil {
+		Sent(t, method, path, st)
+	}
+	target := "/parse" + path
 	if len(st.Query) > 0 {
 		v := url.Values{}
 		for k, q := range st.Query {

@@ -117,6 +117,17 @@ func routeTable(purchases bool) []route {
 	return table
 }
 
+// Routes lists the routes below the mount path as "METHOD /pattern", in the
+// order in which they are looked for.
+func Routes() []string {
+	table := routeTable(true)
+	out := make([]string, 0, len(table))
+	for i := range table {
+		out = append(out, table[i].method+" "+table[i].pattern)
+	}
+	return out
+}
+
 // fixed runs a handler of a class route for one class.
 func fixed(class string, do handlerFunc) handlerFunc {
 	return func(ctx context.Context, c *call) (reply, error) {
