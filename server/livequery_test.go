@@ -172,7 +172,7 @@ func TestLiveClasses(t *testing.T) {
 		}
 	}
 	s.Do(t, &scenario.Step{Path: "/livequery/stats", Status: 403})
-	s.Do(t, &scenario.Step{Path: "/livequery/stats", As: "master", JSON: `{"clients":3,"subscriptions":3,"distinctQueries":3,"events":2,"queuedBytes":"*","dropped":0,"replayed":0,"resyncs":0}`})
+	s.Do(t, &scenario.Step{Path: "/livequery/stats", As: "master", JSON: `{"clients":3,"subscriptions":3,"distinctQueries":3,"events":2,"queuedBytes":"*","dropped":0,"replayed":0,"resyncs":0,"...":0}`})
 }
 
 // TestChangesInOrder: however many write to one object, its events come in the
