@@ -39,7 +39,8 @@ func TestMessages(t *testing.T) {
 		want    string
 	}{
 		"create": {
-			parse.Change{Class: "Secret", Action: parse.Created, After: object(t, "Secret", "{"+all+"}")}, chanSave, "",
+			parse.Change{Class: "Secret", Action: parse.Created, After: object(t, "Secret", "{"+all+"}")},
+			chanSave, "",
 			stamp + `,"currentParseObject":` + head("Secret") + all + `,` + system + `}}`,
 		},
 		"update": {
@@ -49,11 +50,13 @@ func TestMessages(t *testing.T) {
 				`},"classLevelPermissions":{"find":{"*":true}}}`,
 		},
 		"delete": {
-			parse.Change{Class: "Secret", Action: parse.Deleted, Before: object(t, "Secret", `{"v":2}`)}, chanDelete, "",
+			parse.Change{Class: "Secret", Action: parse.Deleted, Before: object(t, "Secret", `{"v":2}`)},
+			chanDelete, "",
 			stamp + `,"currentParseObject":` + head("Secret") + `"v":2,` + system + `}}`,
 		},
 		"no secrets": {
-			parse.Change{Class: "_User", Action: parse.Created, After: secret}, chanSave, "",
+			parse.Change{Class: "_User", Action: parse.Created, After: secret},
+			chanSave, "",
 			stamp + `,"currentParseObject":` + head("_User") + `"username":"ann",` + system + `}}`,
 		},
 	}
