@@ -107,19 +107,18 @@ func newDirectory(t *testing.T, conf *tls.Config) *directory {
 		_ = s.Stop()
 		<-done
 	})
-	var dialer net.Dialer
-	for {
-		c, err := dialer.DialContext(t.Context(), "tcp", d.addr)
-		if err == nil {
-			_ = c.Close()
-			return d
-		}
+	// No connection to find out: the library forgets to wait for one that it
+	// is about to take when it is stopped.
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !s.Ready() {
 		select {
 		case err := <-done:
-			t.Fatal(err)
-		default:
+			t.Fatalf("directory: %v", err)
+		case <-tick.C:
 		}
 	}
+	return d
 }
 
 func (d *directory) binds() []string {
