@@ -332,7 +332,7 @@ func orNull(read func(driver.Value) (parse.Value, bool)) func(driver.Value) (par
 func (g *aggregation) group(m *parse.Map) (selects, tail string) {
 	id, _ := m.Get("_id")
 	by := output{"_id", orNull(absent)}
-	list, key := []string{"NULL"}, ""
+	list, key := []string{"min(NULL)"}, "" // an aggregate, as HAVING asks for one
 	switch id := id.(type) {
 	case nil, bool, float64:
 		by.read = func(driver.Value) (parse.Value, bool) { return id, true }
