@@ -60,6 +60,18 @@ func inputs(r *run, p *partition, x expr) ([]parse.Value, error) {
 	return out, nil
 }
 
+// over is a window function that makes its values of those of x, of all the
+// documents of a partition at once.
+func over(x expr, f func(r *run, p *partition, in []parse.Value) ([]parse.Value, error)) func(*run, *partition) ([]parse.Value, error) {
+	return func(r *run, p *partition) ([]parse.Value, error) {
+		in, err := inputs(r, p, x)
+		if err != nil {
+			return nil, err
+		}
+		return f(r, p, in)
+	}
+}
+
 func shifting(c *compiler, w *windowed, arg parse.Value, _ []sortKey) error {
 	m, _ := arg.(*parse.Map)
 	if err := checkArguments("$shift", m, []string{"output", "by"}, []string{"default"}); err != nil {
@@ -79,11 +91,7 @@ func shifting(c *compiler, w *windowed, arg parse.Value, _ []sortKey) error {
 	if err != nil {
 		return err
 	}
-	w.whole = func(r *run, p *partition) ([]parse.Value, error) {
-		in, err := inputs(r, p, x)
-		if err != nil {
-			return nil, err
-		}
+	w.whole = over(x, func(_ *run, _ *partition, in []parse.Value) ([]parse.Value, error) {
 		out := make([]parse.Value, len(in))
 		for i := range out {
 			if out[i] = otherwise; i+by >= 0 && i+by < len(in) {
@@ -91,7 +99,7 @@ func shifting(c *compiler, w *windowed, arg parse.Value, _ []sortKey) error {
 			}
 		}
 		return out, nil
-	}
+	})
 	return nil
 }
 
@@ -117,11 +125,7 @@ func movingAverage(c *compiler, w *windowed, arg parse.Value, _ []sortKey) error
 	if err != nil {
 		return err
 	}
-	w.whole = func(r *run, p *partition) ([]parse.Value, error) {
-		in, err := inputs(r, p, x)
-		if err != nil {
-			return nil, err
-		}
+	w.whole = over(x, func(_ *run, _ *partition, in []parse.Value) ([]parse.Value, error) {
 		out := make([]parse.Value, len(in))
 		var last parse.Value
 		for i, v := range in {
@@ -134,7 +138,7 @@ func movingAverage(c *compiler, w *windowed, arg parse.Value, _ []sortKey) error
 			out[i] = last
 		}
 		return out, nil
-	}
+	})
 	return nil
 }
 
@@ -146,16 +150,12 @@ func filling(c *compiler, w *windowed, arg parse.Value, keys []sortKey) error {
 	if w.op == "$linearFill" && len(keys) != 1 {
 		return errorf("$linearFill must be specified with a top level sortBy expression with exactly one element")
 	}
-	w.whole = func(r *run, p *partition) ([]parse.Value, error) {
-		in, err := inputs(r, p, x)
-		if err != nil {
-			return nil, err
-		}
+	w.whole = over(x, func(_ *run, p *partition, in []parse.Value) ([]parse.Value, error) {
 		if w.op == "$locf" {
 			return carried(in), nil
 		}
 		return interpolated(in, p)
-	}
+	})
 	return nil
 }
 
@@ -247,11 +247,7 @@ func slope(c *compiler, w *windowed, arg parse.Value, keys []sortKey) error {
 	if err != nil {
 		return err
 	}
-	w.whole = func(r *run, p *partition) ([]parse.Value, error) {
-		in, err := inputs(r, p, x)
-		if err != nil {
-			return nil, err
-		}
+	w.whole = over(x, func(r *run, p *partition, in []parse.Value) ([]parse.Value, error) {
 		out := make([]parse.Value, len(in))
 		for i := range in {
 			first, last, err := w.f.indexes(p, i)
@@ -268,7 +264,7 @@ func slope(c *compiler, w *windowed, arg parse.Value, keys []sortKey) error {
 			}
 		}
 		return out, nil
-	}
+	})
 	return nil
 }
 
