@@ -18,6 +18,7 @@ func (s *Server) expose(app *cloudcode.App) func(*text.Writer) {
 	return func(w *text.Writer) {
 		w.One("pargo_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", float64(began.UnixMilli())/1000)
 		s.exposeProcess(w)
+		s.exposeDatabase(w)
 		s.exposeLive(w)
 		hooks := app.Stats()
 		w.Family("pargo_hook_duration_seconds", "histogram", "Runs of hooks, functions and jobs.")
@@ -46,6 +47,18 @@ func (s *Server) exposeProcess(w *text.Writer) {
 			w.One(m.name, "gauge", m.help, float64(samples[i].Value.Uint64()))
 		}
 	}
+}
+
+// exposeDatabase writes how the database is.
+func (s *Server) exposeDatabase(w *text.Writer) {
+	d := s.guard.Stats()
+	up := 1.0
+	if d.Away {
+		up = 0
+	}
+	w.One("pargo_database_up", "gauge", "1, or 0 while the database cannot be reached.", up)
+	w.One("pargo_database_in_flight", "gauge", "Operations of the database under way.", float64(d.InFlight))
+	w.One("pargo_database_refused_total", "counter", "Operations refused because the database was away or too many were under way.", float64(d.Refused))
 }
 
 // exposeLive writes the counters of live queries and of their bus.

@@ -75,6 +75,7 @@ type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    storage.Store
+	guard    *storage.Guard
 	registry *schema.Registry
 	stats    *doctor.Stats
 	hub      *livequery.Hub // nil without live queries
@@ -188,6 +189,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	closers = append(closers, func() { _ = s.post.close(ctx) })
 	s.registry = schema.NewRegistry(s.store)
 	s.stats = doctor.NewStats(time.Now())
+	use, err := cfg.DatabaseUse()
+	if err != nil {
+		return nil, err
+	}
+	s.store, s.guard = storage.Guarded(ctx, s.store, storage.GuardOptions{InFlight: use.MaxInFlight, Log: s.log})
 	s.store = storage.Observed(s.store, s.stats)
 	gate, err := newGate(cfg)
 	if err != nil {

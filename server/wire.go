@@ -88,7 +88,8 @@ func openStore(ctx context.Context, cfg config.Config, providers []string, log *
 	}
 	if db.Kind == config.MongoDB {
 		return mongo.Open(ctx, mongo.Options{
-			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, AuthProviders: providers, MaxTime: use.MaxTime, Log: log,
+			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, AuthProviders: providers, MaxTime: use.MaxTime,
+			Driver: use.Driver, Log: log,
 		})
 	}
 	if db.Location != "" {

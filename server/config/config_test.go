@@ -262,11 +262,23 @@ func TestDatabaseOptions(t *testing.T) {
 		},
 		"no seconds":    {`{"schemaCacheTtl":"x"}`, nil, config.DatabaseUse{}, "The option databaseOptions.schemaCacheTtl must be a number of seconds."},
 		"variable wins": {`{"maxTimeMS":250}`, []string{"PARSE_SERVER_DATABASE_MAX_TIME_MS=300"}, config.DatabaseUse{MaxTime: 300 * time.Millisecond}, ""},
-		"ignored":       {`{"maxPoolSize":5}`, nil, config.DatabaseUse{Ignored: []string{"maxPoolSize"}}, ""},
-		"unknown":       {`{"maxTime":5}`, nil, config.DatabaseUse{}, "unknown option databaseOptions.maxTime"},
-		"negative":      {`{"maxTimeMS":-1}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxTimeMS must be a number of milliseconds."},
-		"no boolean":    {`{"allowPublicExplain":1}`, nil, config.DatabaseUse{}, "The option databaseOptions.allowPublicExplain must be a boolean."},
-		"no object":     {`[]`, nil, config.DatabaseUse{}, "The option databaseOptions must be an object."},
+		"ignored":       {`{"batchSize":5}`, nil, config.DatabaseUse{Ignored: []string{"batchSize"}}, ""},
+		"in flight":     {`{"maxInFlight":7}`, nil, config.DatabaseUse{MaxInFlight: 7}, ""},
+		"no number":     {`{"maxInFlight":0}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxInFlight must be a number of operations."},
+		"driver": {
+			`{"maxPoolSize":5,"retryWrites":false,"authMechanismProperties":{"A":"b","C":"d"},"readPreferenceTags":[{"dc":"ny"}]}`,
+			[]string{"PARSE_SERVER_DATABASE_URI=mongodb://h", "PARSE_SERVER_DATABASE_TLS_CAFILE=/ca.pem", "PARSE_SERVER_DATABASE_CONNECT_TIMEOUT_MS=70"},
+			config.DatabaseUse{Driver: map[string]string{
+				"maxPoolSize": "5", "retryWrites": "false", "authMechanismProperties": "A:b,C:d", "readPreferenceTags": "dc:ny",
+				"tlsCAFile": "/ca.pem", "connectTimeoutMS": "70",
+			}},
+			"",
+		},
+		"bad driver": {`{"maxPoolSize":[5,6]}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxPoolSize cannot have this value."},
+		"unknown":    {`{"maxTime":5}`, nil, config.DatabaseUse{}, "unknown option databaseOptions.maxTime"},
+		"negative":   {`{"maxTimeMS":-1}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxTimeMS must be a number of milliseconds."},
+		"no boolean": {`{"allowPublicExplain":1}`, nil, config.DatabaseUse{}, "The option databaseOptions.allowPublicExplain must be a boolean."},
+		"no object":  {`[]`, nil, config.DatabaseUse{}, "The option databaseOptions must be an object."},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,31 +23,66 @@ type DatabaseUse struct {
 	SchemaHooks bool
 	// AnyIndexField allows indexes on fields that a class does not have.
 	AnyIndexField bool
+	// MaxInFlight is how many operations may be under way; 0: the default.
+	MaxInFlight int
+	// Driver are options of MongoDB's connection string, by name.
+	Driver map[string]string
 	// Ignored lists what was given of Parse Server's options and has no effect.
 	Ignored []string
 }
 
-// ignoredDatabaseOptions are those of Parse Server that have no effect. What
-// the driver of MongoDB reads can be said in databaseURI as well.
-var ignoredDatabaseOptions = strings.Fields(`appName authMechanism authMechanismProperties authSource autoSelectFamily
-	autoSelectFamilyAttemptTimeout batchSize clientMetadata compressors connectTimeoutMS createIndexAuthDataUniqueness
-	createIndexRoleName createIndexUserEmail createIndexUserEmailCaseInsensitive createIndexUserEmailVerifyToken
-	createIndexUserPasswordResetToken createIndexUserUsername createIndexUserUsernameCaseInsensitive directConnection
-	forceServerObjectId heartbeatFrequencyMS loadBalanced localThresholdMS
-	logClientEvents maxConnecting maxIdleTimeMS maxPoolSize maxStalenessSeconds minPoolSize proxyHost proxyPassword
-	proxyPort proxyUsername readConcernLevel readPreference readPreferenceTags replicaSet retryReads retryWrites
-	serverMonitoringMode serverSelectionTimeoutMS socketTimeoutMS srvMaxHosts srvServiceName ssl tls
-	tlsAllowInvalidCertificates tlsAllowInvalidHostnames tlsCAFile tlsCertificateKeyFile tlsCertificateKeyFilePassword
-	tlsInsecure waitQueueTimeoutMS zlibCompressionLevel`)
+// ignoredDatabaseOptions are those of Parse Server that have no effect.
+var ignoredDatabaseOptions = strings.Fields(`autoSelectFamily autoSelectFamilyAttemptTimeout batchSize clientMetadata
+	createIndexAuthDataUniqueness createIndexRoleName createIndexUserEmail createIndexUserEmailCaseInsensitive
+	createIndexUserEmailVerifyToken createIndexUserPasswordResetToken createIndexUserUsername
+	createIndexUserUsernameCaseInsensitive forceServerObjectId logClientEvents proxyHost proxyPassword proxyPort
+	proxyUsername tlsAllowInvalidCertificates tlsAllowInvalidHostnames waitQueueTimeoutMS`)
+
+// driverOptions are those that MongoDB's connection string can have as well.
+var driverOptions = strings.Fields(`appName authMechanism authMechanismProperties authSource compressors connectTimeoutMS
+	directConnection heartbeatFrequencyMS loadBalanced localThresholdMS maxConnecting maxIdleTimeMS maxPoolSize
+	maxStalenessSeconds minPoolSize readConcernLevel readPreference readPreferenceTags replicaSet retryReads retryWrites
+	serverMonitoringMode serverSelectionTimeoutMS socketTimeoutMS srvMaxHosts srvServiceName ssl tls tlsCAFile
+	tlsCertificateKeyFile tlsCertificateKeyFilePassword tlsInsecure zlibCompressionLevel`)
+
+// driverValue writes the value of an option as a connection string has it.
+func driverValue(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case map[string]any: // properties, tags
+		parts := make([]string, 0, len(v))
+		for _, name := range sorted(v) {
+			text, ok := v[name].(string)
+			if !ok {
+				return "", false
+			}
+			parts = append(parts, name+":"+text)
+		}
+		return strings.Join(parts, ","), true
+	case []any: // a list of tags, of which a connection string can have one
+		if len(v) == 1 {
+			return driverValue(v[0])
+		}
+	}
+	return "", false
+}
 
 // databaseVariables are the environment variables of single databaseOptions.
-var databaseVariables = map[string]string{
-	"PARSE_SERVER_DATABASE_ALLOW_PUBLIC_EXPLAIN":           "allowPublicExplain",
-	"PARSE_SERVER_DATABASE_MAX_TIME_MS":                    "maxTimeMS",
-	"PARSE_SERVER_DATABASE_SCHEMA_CACHE_TTL":               "schemaCacheTtl",
-	"PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS":            "enableSchemaHooks",
-	"PARSE_SERVER_DATABASE_DISABLE_INDEX_FIELD_VALIDATION": "disableIndexFieldValidation",
-}
+var databaseVariables = func() map[string]string {
+	names := append([]string{
+		"allowPublicExplain", "maxTimeMS", "schemaCacheTtl", "enableSchemaHooks", "disableIndexFieldValidation", "maxInFlight",
+	}, driverOptions...)
+	m := make(map[string]string, len(names))
+	for _, name := range names {
+		m["PARSE_SERVER_DATABASE_"+strings.TrimPrefix(variable(name), "PARSE_SERVER_")] = name
+	}
+	return m
+}()
 
 // schemaVariables are the environment variables of parts of the option schema.
 var schemaVariables = map[string]string{
@@ -91,6 +127,21 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 				return out, fmt.Errorf("The option databaseOptions.maxTimeMS must be a number of milliseconds.")
 			}
 			out.MaxTime = time.Duration(n) * time.Millisecond
+		case name == "maxInFlight":
+			n, ok := v.(float64)
+			if !ok || n < 1 || n != math.Trunc(n) || n > math.MaxInt32 {
+				return out, fmt.Errorf("The option databaseOptions.maxInFlight must be a number of operations.")
+			}
+			out.MaxInFlight = int(n)
+		case slices.Contains(driverOptions, name):
+			text, ok := driverValue(v)
+			if !ok {
+				return out, fmt.Errorf("The option databaseOptions.%s cannot have this value.", name)
+			}
+			if out.Driver == nil {
+				out.Driver = map[string]string{}
+			}
+			out.Driver[name] = text
 		case slices.Contains(ignoredDatabaseOptions, name):
 			out.Ignored = append(out.Ignored, name)
 		default:
@@ -111,7 +162,10 @@ func setPart(into *json.RawMessage, name, text string) error {
 	}
 	var v any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return fmt.Errorf("invalid value %s", text)
+		if strings.ContainsAny(text[:1], `{["`) {
+			return fmt.Errorf("invalid value %s", text)
+		}
+		v = text
 	}
 	m[name] = v
 	*into, err = json.Marshal(m)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -118,8 +119,11 @@ func Load(args []string, environ []string) (Config, error) {
 		}
 	}
 	if use, err := c.DatabaseUse(); err == nil {
+		if db, err := c.Database(); err == nil && db.Kind != MongoDB {
+			use.Ignored = append(use.Ignored, slices.Sorted(maps.Keys(use.Driver))...)
+		}
 		for _, name := range use.Ignored {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("option databaseOptions.%s has no effect; what the driver of MongoDB reads can be part of databaseURI", name))
+			c.Warnings = append(c.Warnings, fmt.Sprintf("option databaseOptions.%s has no effect", name))
 		}
 	}
 	c.Warnings = append(c.Warnings, c.legacyWarnings()...)

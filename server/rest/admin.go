@@ -64,9 +64,6 @@ func (h *Handler) health(c *call) {
 	status := http.StatusOK
 	if state != "ok" {
 		status = http.StatusServiceUnavailable
-		if state == "starting" {
-			c.Header().Set("Retry-After", "1")
-		}
 	}
 	c.writeJSON(status, "", body)
 }

@@ -433,6 +433,9 @@ var jsonType = []string{"application/json; charset=utf-8"}
 
 var etagSeed = maphash.MakeSeed()
 
+// retrySoon is the header Retry-After of answers with status 503, in seconds.
+var retrySoon = []string{"1"}
+
 func (c *call) writeJSON(status int, location string, body []byte) {
 	h := c.Header()
 	h["Content-Type"] = jsonType
@@ -449,6 +452,9 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 	}
 	if body != nil {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	if status == http.StatusServiceUnavailable {
+		h["Retry-After"] = retrySoon
 	}
 	c.wrote, c.status = true, status
 	c.ResponseWriter.WriteHeader(status)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -46,8 +48,41 @@ type Options struct {
 	// Lease is how long a lock of the schema holds without a sign of life of
 	// its owner; 0: 10 seconds.
 	Lease time.Duration
+	// Driver are options of the connection string, by name, that replace those of URI.
+	Driver map[string]string
 	// Log hears of what goes on at the start; nil: nothing.
 	Log *slog.Logger
+}
+
+// Limits of time that the driver would set at 30 seconds: longer than clients
+// wait, and long enough for a replica set to choose another primary.
+const (
+	selectionTimeout = 10 * time.Second
+	connectTimeout   = 5 * time.Second
+)
+
+// withOptions puts options into a connection string.
+func withOptions(uri string, more map[string]string) (string, error) {
+	if len(more) == 0 {
+		return uri, nil
+	}
+	base, query, _ := strings.Cut(uri, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", err
+	}
+	for name, value := range more {
+		for old := range values {
+			if strings.EqualFold(old, name) {
+				delete(values, old)
+			}
+		}
+		values.Set(name, value)
+	}
+	if _, hosts, _ := strings.Cut(base, "://"); !strings.Contains(hosts, "/") {
+		base += "/"
+	}
+	return base + "?" + values.Encode(), nil
 }
 
 // DB is a storage.Store on a MongoDB database.
@@ -76,7 +111,11 @@ var (
 // storage.Transactor if the server is a member of a replica set or a router of
 // a sharded cluster.
 func Open(ctx context.Context, o Options) (storage.Store, error) {
-	cs, err := connstring.ParseAndValidate(o.URI)
+	uri, err := withOptions(o.URI, o.Driver)
+	if err != nil {
+		return nil, fmt.Errorf("mongodb uri: %w", err)
+	}
+	cs, err := connstring.ParseAndValidate(uri)
 	if err != nil {
 		return nil, fmt.Errorf("mongodb uri: %w", err)
 	}
@@ -84,7 +123,13 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 	if name == "" {
 		name = "parse"
 	}
-	co := options.Client().ApplyURI(o.URI)
+	co := options.Client().ApplyURI(uri)
+	if co.ServerSelectionTimeout == nil {
+		co.SetServerSelectionTimeout(selectionTimeout)
+	}
+	if co.ConnectTimeout == nil {
+		co.SetConnectTimeout(connectTimeout)
+	}
 	if co.WriteConcern == nil {
 		co.SetWriteConcern(writeconcern.Majority())
 	}
@@ -162,6 +207,9 @@ const (
 	codeMaxTimeExpired     = 50
 )
 
+// codesNotPrimary are those of servers that start, stop or lost an election.
+var codesNotPrimary = []int{91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+
 // objectTooLarge is Parse's code for an object beyond the limit of the database.
 const objectTooLarge parse.Code = 116
 
@@ -205,9 +253,28 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 	case cause != nil && !errors.Is(err, cause):
 		return fmt.Errorf("%s %s: %w: %w", op, class, cause, err)
 	case cause == nil && timeout:
-		return fmt.Errorf("%s %s: %w", op, class, &timeoutError{err})
+		return fmt.Errorf("%s %s: %w", op, class, &storage.UnavailableError{Err: &timeoutError{err}})
+	case isAway(err):
+		sent := mongo.IsNetworkError(err) && slices.Contains(writes, op)
+		return fmt.Errorf("%s %s: %w", op, class, &storage.UnavailableError{Unknown: sent, Err: err})
 	}
 	return fmt.Errorf("%s %s: %w", op, class, err)
+}
+
+// writes are the operations that may have been carried out when their
+// connection is lost.
+var writes = []string{"insert", "update", "delete", "add to", "remove from", "transaction"}
+
+// isAway reports whether an error tells that there is no server to talk to, or
+// none that takes writes.
+func isAway(err error) bool {
+	var (
+		none topology.ServerSelectionError
+		lost topology.ConnectionError
+		busy topology.WaitQueueTimeoutError
+	)
+	return mongo.IsNetworkError(err) || errors.As(err, &none) || errors.As(err, &lost) || errors.As(err, &busy) ||
+		hasCode(err, codesNotPrimary...)
 }
 
 // timeoutError is an error of the driver about a time limit of its own, such as

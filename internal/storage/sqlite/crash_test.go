@@ -22,10 +22,22 @@ import (
 // crashEnv tells the test binary to be the writer that gets killed.
 const crashEnv = "PARGO_CRASH_DATABASE"
 
+// more are other things that the test binary can be told to do with a database.
+var more = map[string]func(path string) error{}
+
 func TestMain(m *testing.M) {
 	if path := os.Getenv(crashEnv); path != "" {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
+	}
+	for name, do := range more {
+		if path := os.Getenv(name); path != "" {
+			if err := do(path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -71,15 +71,28 @@ func (db *DB) change(ctx context.Context, many bool, run func(ctx context.Contex
 	}
 	select {
 	case <-j.done:
-		return j.err
+		return unstorable(j.err)
 	case <-db.stopped:
 	}
 	select {
 	case <-j.done:
-		return j.err
+		return unstorable(j.err)
 	default:
 		return errClosed
 	}
+}
+
+// unstorable marks an error of a disk that takes no writes, for now.
+func unstorable(err error) error {
+	var se *sqlite.Error
+	if err == nil || !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return &storage.UnavailableError{Writes: true, Err: err}
+	}
+	return err
 }
 
 // writer is the one goroutine that writes. It gathers the writes that wait

@@ -1,0 +1,100 @@
+package storagetest
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// Cable carries connections to a server, until it is cut.
+type Cable struct {
+	// Addr is where clients connect, host:port.
+	Addr string
+
+	server string
+	mu     sync.Mutex
+	conns  map[net.Conn]bool // guarded by mu
+	listen net.Listener      // guarded by mu; nil: cut
+	carry  sync.WaitGroup
+}
+
+// Plug connects a new cable to the server at an address. It is cut when the
+// test ends.
+func Plug(t *testing.T, server string) *Cable {
+	t.Helper()
+	c := &Cable{Addr: "127.0.0.1:0", server: server, conns: map[net.Conn]bool{}}
+	c.Mend(t)
+	t.Cleanup(func() {
+		c.Cut()
+		c.carry.Wait()
+	})
+	return c
+}
+
+// Mend lets connections through again.
+func (c *Cable) Mend(t *testing.T) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.Addr, c.listen = l.Addr().String(), l
+	c.mu.Unlock()
+	c.carry.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := new(net.Dialer).DialContext(ctx, "tcp", c.server)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			if c.add(l, near, far) {
+				c.carry.Go(func() { c.pipe(far, near) })
+				c.carry.Go(func() { c.pipe(near, far) })
+			}
+		}
+	})
+}
+
+// add keeps the ends of a connection, or closes them if the cable was cut.
+func (c *Cable) add(l net.Listener, ends ...net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range ends {
+		if c.listen != l {
+			_ = conn.Close()
+			continue
+		}
+		c.conns[conn] = true
+	}
+	return c.listen == l
+}
+
+func (c *Cable) pipe(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	c.mu.Lock()
+	delete(c.conns, from)
+	c.mu.Unlock()
+}
+
+// Cut ends all connections and refuses new ones.
+func (c *Cable) Cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listen != nil {
+		_ = c.listen.Close()
+		c.listen = nil
+	}
+	for conn := range c.conns {
+		_ = conn.Close()
+	}
+	clear(c.conns)
+}
