@@ -102,81 +102,88 @@ func TestOutage(t *testing.T) {
 		if db.Name == "sqlite" {
 			continue // is no server: see TestFullDisk of its package
 		}
-		t.Run(db.Name, func(t *testing.T) {
-			u, err := url.Parse(db.URI(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			line := storagetest.Plug(t, u.Host)
-			u.Host = line.Addr
-			s := scenario.Start(t, u.String(), func(c *config.Config) {
-				c.DatabaseOptions = json.RawMessage(`{"serverSelectionTimeoutMS":300}`)
-			}, nil)
-			s.Do(t, &scenario.Step{
-				Method: http.MethodPost, Path: "/schemas/Outage", As: "master",
-				Body: `{"className":"Outage","fields":{"n":{"type":"Number"}}}`,
-			})
-			y := &ledger{stored: map[int]bool{}, unknown: map[int]bool{}}
-			y.changed.L = &y.mu
-			stop := make(chan struct{})
-			var clients sync.WaitGroup
-			end := sync.OnceFunc(func() {
-				close(stop)
-				clients.Wait()
-			})
-			defer end()
-			for range 8 {
-				clients.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-							y.create(s)
-						}
-					}
+		for _, how := range []string{"cut", "jammed"} {
+			t.Run(db.Name+"/"+how, func(t *testing.T) {
+				u, err := url.Parse(db.URI(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				line := storagetest.Plug(t, u.Host)
+				u.Host = line.Addr
+				s := scenario.Start(t, u.String(), func(c *config.Config) {
+					c.DatabaseOptions = json.RawMessage(`{"serverSelectionTimeoutMS":300,"connectTimeoutMS":300,"heartbeatFrequencyMS":500}`)
+				}, nil)
+				s.Do(t, &scenario.Step{
+					Method: http.MethodPost, Path: "/schemas/Outage", As: "master",
+					Body: `{"className":"Outage","fields":{"n":{"type":"Number"}}}`,
 				})
-			}
-			y.wait(t, "objects", func() bool { return len(y.stored) >= 40 })
-			line.Cut()
-			y.wait(t, "refusals", func() bool { return y.refused >= 100 })
-			s.Do(t, &scenario.Step{Path: "/health", JSON: `{"status":"ok"}`})
-			<-time.After(outageTime(t))
-			y.mu.Lock()
-			before := len(y.stored)
-			y.mu.Unlock()
-			line.Mend(t)
-			y.wait(t, "new objects", func() bool { return len(y.stored) >= before+40 })
-			end()
+				y := &ledger{stored: map[int]bool{}, unknown: map[int]bool{}}
+				y.changed.L = &y.mu
+				stop := make(chan struct{})
+				var clients sync.WaitGroup
+				end := sync.OnceFunc(func() {
+					close(stop)
+					clients.Wait()
+				})
+				defer end()
+				for range 8 {
+					clients.Go(func() {
+						for {
+							select {
+							case <-stop:
+								return
+							default:
+								y.create(s)
+							}
+						}
+					})
+				}
+				y.wait(t, "objects", func() bool { return len(y.stored) >= 40 })
+				if how == "cut" {
+					line.Cut()
+				} else {
+					line.Jam()
+				}
+				y.wait(t, "refusals", func() bool { return y.refused >= 100 })
+				s.Do(t, &scenario.Step{Path: "/health", JSON: `{"status":"ok"}`})
+				<-time.After(outageTime(t))
+				y.mu.Lock()
+				before := len(y.stored)
+				y.mu.Unlock()
+				line.Cut()
+				line.Mend(t)
+				y.wait(t, "new objects", func() bool { return len(y.stored) >= before+40 })
+				end()
 
-			seen := map[int]int{}
-			for skip := 0; ; skip += 1000 {
-				r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/parse/classes/Outage?limit=1000&order=n&skip=%d", skip), nil)
-				r.Header.Set("X-Parse-Application-Id", scenario.AppID)
-				w := httptest.NewRecorder()
-				s.Handler.ServeHTTP(w, r)
-				var page struct{ Results []struct{ N int } }
-				if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK {
-					t.Fatal(w.Code, w.Body, err)
+				seen := map[int]int{}
+				for skip := 0; ; skip += 1000 {
+					r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/parse/classes/Outage?limit=1000&order=n&skip=%d", skip), nil)
+					r.Header.Set("X-Parse-Application-Id", scenario.AppID)
+					w := httptest.NewRecorder()
+					s.Handler.ServeHTTP(w, r)
+					var page struct{ Results []struct{ N int } }
+					if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK {
+						t.Fatal(w.Code, w.Body, err)
+					}
+					for _, o := range page.Results {
+						seen[o.N]++
+					}
+					if len(page.Results) < 1000 {
+						break
+					}
 				}
-				for _, o := range page.Results {
-					seen[o.N]++
+				for n := range y.stored {
+					if seen[n] == 0 {
+						t.Errorf("acknowledged object %d is lost", n)
+					}
 				}
-				if len(page.Results) < 1000 {
-					break
+				for n, times := range seen {
+					if times > 1 || !y.stored[n] && !y.unknown[n] {
+						t.Errorf("object %d: stored %d times, acknowledged: %t, unknown: %t", n, times, y.stored[n], y.unknown[n])
+					}
 				}
-			}
-			for n := range y.stored {
-				if seen[n] == 0 {
-					t.Errorf("acknowledged object %d is lost", n)
-				}
-			}
-			for n, times := range seen {
-				if times > 1 || !y.stored[n] && !y.unknown[n] {
-					t.Errorf("object %d: stored %d times, acknowledged: %t, unknown: %t", n, times, y.stored[n], y.unknown[n])
-				}
-			}
-			t.Logf("%d stored, %d unknown, %d refused", len(y.stored), len(y.unknown), y.refused)
-		})
+				t.Logf("%d stored, %d unknown, %d refused", len(y.stored), len(y.unknown), y.refused)
+			})
+		}
 	}
 }

@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -17,6 +16,8 @@ type Cable struct {
 	mu     sync.Mutex
 	conns  map[net.Conn]bool // guarded by mu
 	listen net.Listener      // guarded by mu; nil: cut
+	jammed bool              // guarded by mu: nothing passes
+	freed  sync.Cond         // jammed has changed, or connections were cut
 	carry  sync.WaitGroup
 }
 
@@ -25,6 +26,7 @@ type Cable struct {
 func Plug(t *testing.T, server string) *Cable {
 	t.Helper()
 	c := &Cable{Addr: "127.0.0.1:0", server: server, conns: map[net.Conn]bool{}}
+	c.freed.L = &c.mu
 	c.Mend(t)
 	t.Cleanup(func() {
 		c.Cut()
@@ -78,11 +80,33 @@ func (c *Cable) add(l net.Listener, ends ...net.Conn) bool {
 }
 
 func (c *Cable) pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		c.mu.Lock()
+		for c.jammed && c.conns[from] {
+			c.freed.Wait()
+		}
+		c.mu.Unlock()
+		if err == nil {
+			_, err = to.Write(buf[:n])
+		}
+		if err != nil {
+			break
+		}
+	}
 	_ = to.Close()
 	c.mu.Lock()
 	delete(c.conns, from)
 	c.mu.Unlock()
+}
+
+// Jam holds back what is sent, without an end to any connection, as a network
+// that loses all packets does; Cut and Mend make a new beginning.
+func (c *Cable) Jam() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jammed = true
 }
 
 // Cut ends all connections and refuses new ones.
@@ -97,4 +121,6 @@ func (c *Cable) Cut() {
 		_ = conn.Close()
 	}
 	clear(c.conns)
+	c.jammed = false
+	c.freed.Broadcast()
 }
