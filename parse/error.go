@@ -3,6 +3,7 @@ package parse
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is a Parse error code (reference 01 §3.4).
@@ -64,6 +65,8 @@ type Error struct {
 	Denied bool
 	// Status is the HTTP status where it differs from the one that follows from Code; 0 otherwise.
 	Status int
+	// RetryAfter is when to try again: the header Retry-After; 0: it says nothing of that.
+	RetryAfter time.Duration
 	// Err is the cause, for the log only.
 	Err error
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/cloudcode"
+	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/query"
@@ -99,6 +101,42 @@ func rateID(appID string, l *config.RateLimit) string {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d %s", appID, l.Path, methods, l.Window, l.Count, l.Zone))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// throttleBytes bounds the memory of the counters of loginThrottle.
+const throttleBytes = 8 << 20
+
+// newThrottle makes the option loginThrottle ready for use. While the counters
+// that servers share cannot be reached, each counts by itself.
+func newThrottle(cfg config.Config, sh *shared, now func() time.Time) (auth.Throttle, error) {
+	o, err := cfg.LoginThrottle()
+	if err != nil || o.Off {
+		return auth.Throttle{}, err
+	}
+	t := auth.DefaultThrottle
+	t.Prefix = "lt:" + cfg.AppID + ":"
+	t.Window = cmp.Or(o.Window, t.Window)
+	for into, limit := range map[*int]*int{
+		&t.Failures: o.Failures, &t.NetworkFailures: o.NetworkFailures, &t.AccountFailures: o.AccountFailures,
+		&t.SiegeFailures: o.SiegeFailures, &t.Mails: o.Mails, &t.NetworkMails: o.NetworkMails,
+	} {
+		if limit != nil {
+			*into = *limit
+		}
+	}
+	t.Counters = cache.NewMemory(throttleBytes, now)
+	url, err := cfg.RedisURL()
+	if err != nil {
+		return auth.Throttle{}, err
+	}
+	if url = cmp.Or(o.RedisURL, url); url != "" {
+		st, err := sh.redis(url)
+		if err != nil {
+			return auth.Throttle{}, err
+		}
+		t.Counters = cache.WithLocalCounters(st, t.Counters)
+	}
+	return t, nil
 }
 
 // newIdempotency makes the option idempotencyOptions ready for use; nil if it is off.

@@ -433,6 +433,9 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 		Now:                          s.now,
 		Log:                          s.log,
 	}
+	if ao.Throttle, err = newThrottle(s.cfg, s.shared, s.now); err != nil {
+		return nil, nil, err
+	}
 	if err := s.userOptions(&ao); err != nil {
 		return nil, nil, err
 	}

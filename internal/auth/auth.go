@@ -65,6 +65,8 @@ type Options struct {
 
 	Policy  PasswordPolicy
 	Lockout Lockout
+	// Throttle bounds what strangers may try, from outside of the accounts.
+	Throttle Throttle
 	// Mail sends mails to users; nil: there are none.
 	Mail         *Mail
 	Verification Verification

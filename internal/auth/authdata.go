@@ -225,13 +225,24 @@ func (s *Service) linkedUsers(ctx context.Context, store storage.Store, c *claim
 // something stored nevertheless, it is in the proof that comes with the error.
 // Wrong codes count as failed logins.
 func (s *Service) judge(ctx context.Context, p *access.Principal, user *parse.Object, c *claims, step cloudcode.AuthStep) (*proof, error) {
+	var g *guess
 	if user != nil && s.twoFactors(user) {
+		var err error
+		if g, err = s.guess(ctx, p, "id:"+user.ID); err != nil {
+			return nil, err
+		}
 		if err := s.admit(user); err != nil {
 			return nil, err
 		}
 	}
 	pr, err := s.ask(ctx, p, user, c, step)
-	return pr, s.tried(ctx, user, step, err)
+	switch {
+	case errors.Is(err, cloudcode.ErrWrongCode):
+		err = cmp.Or(g.failed(ctx), s.tried(ctx, user, step, err))
+	case err == nil && step == cloudcode.AuthLogin:
+		err = cmp.Or(s.tried(ctx, user, step, nil), g.succeeded(ctx))
+	}
+	return pr, err
 }
 
 // ask is judge without regard to the count of failed logins.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,6 +152,10 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if !plainOK || !nameOK && parse.Truthy(username) || !mailOK && parse.Truthy(email) {
 		return nil, errInvalidLogin()
 	}
+	g, err := s.guess(ctx, p, name, mail)
+	if err != nil {
+		return nil, err
+	}
 	user, err := s.findLogin(ctx, name, mail)
 	if err != nil {
 		return nil, err
@@ -166,10 +171,14 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if err != nil {
 		return nil, err
 	}
-	if err := s.attempted(ctx, user, ok); err != nil {
+	err = s.attempted(ctx, user, ok)
+	if !ok {
+		return nil, cmp.Or(g.failed(ctx), err, errInvalidLogin())
+	}
+	if err = cmp.Or(err, g.succeeded(ctx)); err != nil {
 		return nil, err
 	}
-	if !ok || locked(user, p) {
+	if locked(user, p) {
 		return nil, errInvalidLogin()
 	}
 	if err := s.wantVerified(ctx, p, user, params); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -39,7 +40,7 @@ func newHasher(a Algorithm, slots int) *hasher {
 func errTooManyPasswords() error {
 	return &parse.Error{
 		Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable,
-		Message: "Too many passwords are being checked at the moment. Try again soon.",
+		RetryAfter: 10 * time.Second, Message: "Too many passwords are being checked at the moment. Try again soon.",
 	}
 }
 

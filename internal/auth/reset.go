@@ -25,6 +25,15 @@ func (s *Service) RequestPasswordReset(ctx context.Context, p *access.Principal,
 	if !parse.Truthy(email) && !parse.Truthy(token) {
 		return parse.Errorf(parse.EmailMissing, "you must provide an email")
 	}
+	asked := token
+	if !parse.Truthy(token) {
+		asked = email
+	}
+	if name, ok := asked.(string); ok {
+		if err := s.mayMail(ctx, p, name); err != nil {
+			return err
+		}
+	}
 	user, err := s.whoForgot(ctx, email, token)
 	if err != nil {
 		return err

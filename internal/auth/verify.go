@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -219,6 +220,9 @@ func (s *Service) RequestVerification(ctx context.Context, p *access.Principal, 
 	if !ok {
 		return parse.Errorf(parse.InvalidEmailAddress, "you must provide a valid email string")
 	}
+	if err := s.mayMail(ctx, p, email); err != nil {
+		return err
+	}
 	user, err := s.oneUser(ctx, s.spelled("email", email))
 	if err != nil {
 		return err
@@ -245,6 +249,9 @@ func (s *Service) RequestVerification(ctx context.Context, p *access.Principal, 
 func (s *Service) ResendVerification(ctx context.Context, p *access.Principal, token, username string) error {
 	if s.o.Mail == nil {
 		return ErrLinkInvalid
+	}
+	if err := s.mayMail(ctx, p, cmp.Or(token, username)); err != nil {
+		return err
 	}
 	where := query.Equal(verifyTokenField, token)
 	if token == "" {

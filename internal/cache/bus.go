@@ -106,3 +106,12 @@ func (c counting) Count(ctx context.Context, key string, window time.Duration) (
 	}
 	return n, ends, err
 }
+
+// Counters implements Cache.
+func (c counting) Counters(ctx context.Context, keys ...string) ([]Counter, error) {
+	out, err := c.Cache.Counters(ctx, keys...)
+	if err != nil && ctx.Err() == nil {
+		return c.local.Counters(ctx, keys...)
+	}
+	return out, err
+}

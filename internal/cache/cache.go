@@ -25,6 +25,15 @@ type Cache interface {
 	// Count adds one to a counter and returns what it has counted in its
 	// window, which begins with the first count, and when the window ends.
 	Count(ctx context.Context, key string, window time.Duration) (n int, ends time.Time, err error)
+	// Counters returns how counters stand, without counting, in the order of
+	// their keys. One that has counted nothing in its window is the zero Counter.
+	Counters(ctx context.Context, keys ...string) ([]Counter, error)
+}
+
+// Counter is what a counter has counted in its window, and when that ends.
+type Counter struct {
+	N    int
+	Ends time.Time
 }
 
 const (
@@ -125,6 +134,21 @@ func (m *Memory) Count(_ context.Context, key string, window time.Duration) (int
 	e.n++
 	s.put(key, e, m.max, now)
 	return e.n, e.ends, nil
+}
+
+// Counters implements Cache.
+func (m *Memory) Counters(_ context.Context, keys ...string) ([]Counter, error) {
+	out := make([]Counter, len(keys))
+	now := m.now()
+	for i, key := range keys {
+		s := m.shard(key)
+		s.mu.Lock()
+		if e, ok := s.entries[key]; ok && now.Before(e.ends) {
+			out[i] = Counter{e.n, e.ends}
+		}
+		s.mu.Unlock()
+	}
+	return out, nil
 }
 
 // put is called with the lock held.

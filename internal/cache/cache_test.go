@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,6 +99,27 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if _, ok, _ := m.Get(ctx, "huge"); ok {
 		t.Error("a value beyond the bound is kept")
+	}
+}
+
+func TestCounters(t *testing.T) {
+	m, clock := newCache(1 << 20)
+	ctx := t.Context()
+	for key, n := range map[string]int{"a": 3, "b": 1} {
+		for range n {
+			if _, _, err := m.Count(ctx, key, 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ends := time.Unix(1010, 0)
+	got, err := m.Counters(ctx, "b", "none", "a")
+	if want := []cache.Counter{{N: 1, Ends: ends}, {}, {N: 3, Ends: ends}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	clock.pass(10 * time.Second)
+	if got, err := m.Counters(ctx, "a"); err != nil || got[0] != (cache.Counter{}) {
+		t.Errorf("after its window: %v, %v", got, err)
 	}
 }
 

@@ -98,6 +98,7 @@ type Config struct {
 	EmailVerifySuccessOnInvalidEmail bool            `opt:"emailVerifySuccessOnInvalidEmail" env:"PARSE_SERVER_EMAIL_VERIFY_SUCCESS_ON_INVALID_EMAIL" help:"Do not tell whose address is known or verified."`
 	PasswordPolicyOptions            json.RawMessage `opt:"passwordPolicy" env:"PARSE_SERVER_PASSWORD_POLICY" help:"{\"validatorPattern\":…,\"maxPasswordAge\":days,\"maxPasswordHistory\":n,\"resetTokenValidityDuration\":s,…}."`
 	AccountLockoutOptions            json.RawMessage `opt:"accountLockout" env:"PARSE_SERVER_ACCOUNT_LOCKOUT" help:"{\"threshold\":n,\"duration\":minutes}: lock accounts after failed logins."`
+	LoginThrottleOptions             json.RawMessage `opt:"loginThrottle" env:"PARSE_SERVER_LOGIN_THROTTLE" secret:"uri" help:"false, or {\"window\":s,\"failures\":n,\"networkFailures\":n,\"accountFailures\":n,\"mails\":n,…}: how many failed logins and mails of strangers are served; on by default."`
 	PagesOptions                     json.RawMessage `opt:"pages" env:"PARSE_SERVER_PAGES" help:"{\"pagesPath\":…,\"enableLocalization\":true,…}: the pages for verification and new passwords."`
 	CustomPages                      json.RawMessage `opt:"customPages" env:"PARSE_SERVER_CUSTOM_PAGES" help:"{\"parseFrameURL\":…}: a page that shows the pages in a frame."`
 	Development                      bool            `opt:"development" env:"PARSE_SERVER_DEVELOPMENT" help:"For development on this machine: mails are kept and shown at /dev/mail."`

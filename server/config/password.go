@@ -130,4 +130,7 @@ func (c *Config) checkPasswords(p *Problems) {
 	if _, err := c.AccountLockout(); err != nil {
 		p.addf("%s", err)
 	}
+	if _, err := c.LoginThrottle(); err != nil {
+		p.addf("%s", err)
+	}
 }

@@ -234,7 +234,7 @@ func (c *call) resend() error {
 		return c.show(emailVerificationLinkInvalid, nil)
 	}
 	if err := c.h.users.ResendVerification(c.r.Context(), c.principal(), token, username); err != nil {
-		if !errors.Is(err, auth.ErrLinkInvalid) {
+		if !errors.Is(err, auth.ErrLinkInvalid) && parse.CodeOf(err) != parse.RequestLimitExceeded {
 			c.h.o.Log.ErrorContext(c.r.Context(), "sending a verification mail anew failed", "error", err)
 		}
 		return c.show(emailVerificationSendFail, nil)

@@ -473,6 +473,10 @@ func (c *call) WriteHeader(status int) {
 
 // fail writes an error.
 func (c *call) fail(err error) {
+	var pe *parse.Error
+	if errors.As(err, &pe) && pe.RetryAfter > 0 {
+		c.Header()["Retry-After"] = []string{strconv.FormatInt(seconds(pe.RetryAfter.Milliseconds()), 10)}
+	}
 	status, body := c.h.errorBody(c.req.Context(), c.req, err, c.bufs.out[:0])
 	c.writeJSON(status, "", body)
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"net/netip"
 	"regexp"
 	"strconv"
 	"time"
@@ -59,8 +58,10 @@ func (c *call) limitRate(s sender) error {
 		if n <= r.Count {
 			return nil
 		}
-		c.Header()["Retry-After"] = []string{strconv.FormatInt(max(seconds(time.Until(ends).Milliseconds()), 1), 10)}
-		return &parse.Error{Code: parse.ConnectionFailed, Message: r.Message, Status: http.StatusTooManyRequests}
+		return &parse.Error{
+			Code: parse.ConnectionFailed, Message: r.Message, Status: http.StatusTooManyRequests,
+			RetryAfter: max(time.Until(ends), time.Second),
+		}
 	})
 }
 
@@ -143,24 +144,7 @@ func (c *call) rateKey(r *RateLimit, s sender, path string) string {
 			return "user:" + p.UserID
 		}
 	}
-	return "ip:" + network(s.ip)
+	return "ip:" + access.Network(s.ip, 64)
 }
 
 var loginPath = regexp.MustCompile(`(?i)^/login/?$`)
-
-// network is the address, or of an IPv6 one the /64 network, all of whose
-// addresses are a single client's to choose from.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		return a.String()
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return p.String()
-}

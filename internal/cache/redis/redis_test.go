@@ -85,6 +85,24 @@ func TestValues(t *testing.T) {
 	})
 }
 
+func TestCounters(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		s, ctx, key := open(t, url, nil), t.Context(), "test:"+parse.NewObjectID(10)
+		for range 3 {
+			if _, _, err := s.Count(ctx, key, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.Counters(ctx, key+"none", key)
+		if err != nil || got[0] != (cache.Counter{}) || got[1].N != 3 || !got[1].Ends.After(time.Now()) {
+			t.Errorf("%v, %v", got, err)
+		}
+		if err := s.Delete(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestValuesExpire(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, "redis://"+m.Addr(), nil)
@@ -256,6 +274,9 @@ func TestOutage(t *testing.T) {
 		if n, _, err := counters.Count(t.Context(), "k", time.Hour); n != i+1 || err != nil {
 			t.Fatalf("count without redis: %d, %v", n, err)
 		}
+	}
+	if got, err := counters.Counters(t.Context(), "k"); err != nil || got[0].N != 50 {
+		t.Errorf("counters without redis: %v, %v", got, err)
 	}
 	if _, _, err := s.Get(t.Context(), "k"); !errors.Is(err, redis.ErrDown) {
 		t.Errorf("a call right after a failure: %v, want %v", err, redis.ErrDown)

@@ -186,6 +186,31 @@ func (s *Store) Count(ctx context.Context, key string, window time.Duration) (n 
 	return int(got[0]), time.Now().Add(time.Duration(got[1]) * time.Millisecond), nil
 }
 
+// Counters implements cache.Cache.
+func (s *Store) Counters(ctx context.Context, keys ...string) ([]cache.Counter, error) {
+	counts, left := make([]*redis.StringCmd, len(keys)), make([]*redis.DurationCmd, len(keys))
+	err := s.do(ctx, func(ctx context.Context) error {
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, key := range keys {
+				counts[i], left[i] = p.Get(ctx, key), p.PTTL(ctx, key)
+			}
+			return nil
+		})
+		return err // redis.Nil if one of the counters is not there
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("read counters from redis: %w", err)
+	}
+	out, now := make([]cache.Counter, len(keys)), time.Now()
+	for i := range keys {
+		// A counter that is not there, or ends between the two, has counted nothing.
+		if n, err := counts[i].Int(); err == nil && left[i].Val() > 0 {
+			out[i] = cache.Counter{N: n, Ends: now.Add(left[i].Val())}
+		}
+	}
+	return out, nil
+}
+
 // Ping asks the server whether it is there.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
