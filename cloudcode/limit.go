@@ -2,15 +2,15 @@ package cloudcode
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// WithTimeLimit is context.WithTimeout at a cost that most callers do not pay:
-// a timer runs only once somebody waits for the context to end.
-func WithTimeLimit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	l := &timeLimit{Context: ctx, at: time.Now().Add(d)}
-	return l, func() { l.end() }
+// Outlive returns a context for work that must not stop halfway because the
+// client has gone: it has the values of ctx, and ends after d alone.
+func Outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	l := &timeLimit{Context: ctx, at: time.Now().Add(d), detached: true}
+	return l, l.release
 }
 
 // timeLimit is a context with a deadline that costs next to nothing until
@@ -18,15 +18,19 @@ func WithTimeLimit(ctx context.Context, d time.Duration) (context.Context, conte
 type timeLimit struct {
 	context.Context // the parent
 	at              time.Time
+	detached        bool // that the parent ends means nothing
+	timed           atomic.Pointer[timed]
+}
 
-	mu     sync.Mutex // guards both below
-	timed  context.Context
+// timed is the real context, made when somebody waits.
+type timed struct {
+	context.Context
 	cancel context.CancelFunc
 }
 
 // Deadline implements context.Context.
 func (l *timeLimit) Deadline() (time.Time, bool) {
-	if d, ok := l.Context.Deadline(); ok && d.Before(l.at) {
+	if d, ok := l.Context.Deadline(); ok && !l.detached && d.Before(l.at) {
 		return d, true
 	}
 	return l.at, true
@@ -34,37 +38,44 @@ func (l *timeLimit) Deadline() (time.Time, bool) {
 
 // Done implements context.Context.
 func (l *timeLimit) Done() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.timed == nil {
-		l.timed, l.cancel = context.WithDeadline(l.Context, l.at)
+	if t := l.timed.Load(); t != nil {
+		return t.Done()
 	}
-	return l.timed.Done()
+	parent := l.Context
+	if l.detached {
+		parent = context.WithoutCancel(parent)
+	}
+	t := &timed{}
+	t.Context, t.cancel = context.WithDeadline(parent, l.at)
+	if !l.timed.CompareAndSwap(nil, t) { // somebody was faster
+		t.cancel()
+		t = l.timed.Load()
+	}
+	return t.Done()
 }
 
 // Err implements context.Context.
 func (l *timeLimit) Err() error {
-	l.mu.Lock()
-	timed := l.timed
-	l.mu.Unlock()
-	switch {
-	case timed != nil:
-		return timed.Err()
-	case l.Context.Err() != nil:
-		return l.Context.Err()
-	case !time.Now().Before(l.at):
+	if t := l.timed.Load(); t != nil {
+		return t.Err()
+	}
+	if !l.detached {
+		if err := l.Context.Err(); err != nil {
+			return err
+		}
+	}
+	if !time.Now().Before(l.at) {
 		return context.DeadlineExceeded
 	}
 	return nil
 }
 
-// end releases the timer, if there is one, and reports whether the time was over.
-func (l *timeLimit) end() (over bool) {
-	over = l.Context.Err() == nil && l.Err() != nil
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cancel != nil {
-		l.cancel()
+// over reports whether the time is up and not just the parent's.
+func (l *timeLimit) over() bool { return l.Context.Err() == nil && l.Err() != nil }
+
+// release stops the timer, if there is one.
+func (l *timeLimit) release() {
+	if t := l.timed.Load(); t != nil {
+		t.cancel()
 	}
-	return over
 }

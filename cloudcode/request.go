@@ -77,8 +77,9 @@ func (r *Request) SetContext(key string, v parse.Value) {
 }
 
 // SaveRequest is a create or an update. In before-hooks Object is what will be
-// stored: Object.Set and Object.Fields.Delete change it. In after-hooks it is
-// what was stored.
+// stored: Object.Set, Object.Fields.Delete and Object.ACL.Set change it. In
+// after-hooks it is what was stored. A hook may keep its objects: what it does
+// to them after it has returned reaches nobody else.
 type SaveRequest struct {
 	Request
 	Class string
@@ -86,7 +87,7 @@ type SaveRequest struct {
 	// Its ID is "" before a create. The password of a _User is hashed before
 	// the hooks run: they do not see it, and may set a new one as password.
 	Object *parse.Object
-	// Original is the object as it was; nil on create. It must not be changed.
+	// Original is the object as it was; nil on create.
 	Original *parse.Object
 	// Changed lists the top-level fields that the request writes, in order.
 	Changed []string

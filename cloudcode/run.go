@@ -41,8 +41,11 @@ func (e *PanicError) Unwrap() error {
 
 // scriptError makes any error one that a client may see.
 func scriptError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var pe *parse.Error
-	if err == nil || errors.As(err, &pe) {
+	if errors.As(err, &pe) {
 		return err
 	}
 	return &parse.Error{Code: parse.ScriptFailed, Message: err.Error(), Err: err}
@@ -77,7 +80,7 @@ func invoke(ctx context.Context, a *App, t Trigger, name string, s *settings, st
 	start := time.Now()
 	limited := ctx //nolint:contextcheck // timeLimit is made of ctx
 	var timed *timeLimit
-	if limit > 0 {
+	if end, ok := ctx.Deadline(); limit > 0 && !(ok && end.Before(start.Add(limit))) {
 		timed = &timeLimit{Context: ctx, at: start.Add(limit)}
 		limited = timed
 	}
@@ -85,8 +88,11 @@ func invoke(ctx context.Context, a *App, t Trigger, name string, s *settings, st
 		if v := recover(); v != nil {
 			err = a.panicked(ctx, t, name, v)
 		}
-		if timed != nil && timed.end() && err != nil {
-			err = &parse.Error{Code: parse.Timeout, Message: fmt.Sprintf("%s %s took longer than %s.", t, name, limit), Err: err}
+		if timed != nil {
+			if err != nil && timed.over() {
+				err = &parse.Error{Code: parse.Timeout, Message: fmt.Sprintf("%s %s took longer than %s.", t, name, limit), Err: err}
+			}
+			timed.release()
 		}
 		stat.observe(a, time.Since(start), err)
 	}()

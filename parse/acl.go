@@ -17,7 +17,10 @@ type ACLEntry struct {
 
 // ACL is the access control list of one object. Entries without any right are
 // not kept. An empty, non-nil ACL locks the object for all but the master key.
-type ACL struct{ entries []ACLEntry }
+type ACL struct {
+	entries []ACLEntry
+	shared  bool // another ACL has the same list, see [Loan]
+}
 
 // NewACL returns an ACL of the given entries; those without a right are dropped.
 func NewACL(entries ...ACLEntry) *ACL {
@@ -43,8 +46,12 @@ func (a *ACL) Entries() []ACLEntry {
 }
 
 // Set gives a subject exactly these rights. It must not be called on an ACL
-// that is already part of a stored object; clone it first.
+// that is already part of a stored object; clone it first. The objects that
+// hooks get are copies.
 func (a *ACL) Set(subject string, read, write bool) {
+	if a.shared {
+		a.entries, a.shared = append([]ACLEntry(nil), a.entries...), false
+	}
 	for i := range a.entries {
 		if a.entries[i].Subject != subject {
 			continue

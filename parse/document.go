@@ -225,7 +225,7 @@ func (m *Map) Load() {
 func (m *Map) load() error {
 	d := decoder{s: m.raw, lim: Limits{Depth: 10_000, Keys: 1 << 30}}
 	set := m.fields
-	m.raw, m.index, m.fields = "", nil, make([]MapField, 0, 12)
+	m.raw, m.index, m.fields, m.shared = "", nil, make([]MapField, 0, 12), false
 	for {
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
 			return d.unexpected()

@@ -1,6 +1,9 @@
 package parse
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // indexFrom is the number of keys from which a Map keeps an index; below it a
 // scan over the slice is faster than hashing.
@@ -21,6 +24,8 @@ type Map struct {
 	// raw, if not empty, is the text of the fields, as yet undecoded; fields
 	// then holds only what was set since, which wins over the text.
 	raw string
+	// shared: another map has the same list and index, see [Loan].
+	shared bool
 }
 
 // NewMap returns a map of the given fields, in order; a later duplicate key
@@ -90,8 +95,18 @@ func (m *Map) String(key string) string {
 	return s
 }
 
+// Grow makes room for n more keys.
+func (m *Map) Grow(n int) {
+	if !m.shared {
+		m.fields = slices.Grow(m.fields, n)
+	}
+}
+
 // Set puts value at key: in place if the key exists, else at the end.
 func (m *Map) Set(key string, value Value) {
+	if m.shared {
+		m.part()
+	}
 	if i := m.find(key); i >= 0 {
 		m.fields[i].Value = value
 		return
@@ -105,6 +120,15 @@ func (m *Map) Set(key string, value Value) {
 	}
 }
 
+// Append puts a value at a key that is not there yet. Unlike Set it may be used
+// on what was lent: those who have it do not see the key.
+func (m *Map) Append(key string, value Value) {
+	m.fields = append(m.fields, MapField{key, value})
+	if m.index != nil || len(m.fields) >= indexFrom {
+		m.reindex()
+	}
+}
+
 // Delete removes key, keeps the order of the rest, and reports whether it was there.
 func (m *Map) Delete(key string) bool {
 	m.Load()
@@ -114,10 +138,19 @@ func (m *Map) Delete(key string) bool {
 	}
 	// A new slice: a clone may share the old one.
 	m.fields = append(append(make([]MapField, 0, len(m.fields)-1), m.fields[:i]...), m.fields[i+1:]...)
+	m.shared = false
 	if m.index != nil {
 		m.reindex()
 	}
 	return true
+}
+
+// part gives a map that shares its list one of its own.
+func (m *Map) part() {
+	m.fields, m.shared = append(make([]MapField, 0, len(m.fields)+4), m.fields...), false
+	if m.index != nil {
+		m.reindex()
+	}
 }
 
 func (m *Map) reindex() {

@@ -72,20 +72,15 @@ func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write
 	wr.splitRelations()
 	shaped := false
 	if s.app.HasBeforeSave(wr.Class.Name) {
-		if err := wr.shape(); err != nil { // for the hooks to see
+		if err := wr.shape(roomForDefaults); err != nil { // for the hooks to see
 			return nil, err
 		}
 		if shaped, err = wr.runHooks(ctx); err != nil {
 			return nil, err
 		}
 	}
-	acl := wr.SetACL
-	added := wr.defaults()
-	wr.defaultACL()
-	if !shaped || added || wr.SetACL != acl {
-		if err := wr.shape(); err != nil {
-			return nil, err
-		}
+	if err := wr.complete(shaped); err != nil {
+		return nil, err
 	}
 	if err := wr.required(); err != nil {
 		return nil, err
@@ -94,6 +89,21 @@ func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write
 		return nil, err
 	}
 	return wr, wr.ensureSchema(ctx)
+}
+
+// complete adds to a new object what its class gives it. shaped: all else is
+// in the object already.
+func (wr *writing) complete(shaped bool) error {
+	set := wr.SetACL
+	wr.defaults(shaped)
+	wr.defaultACL()
+	if !shaped {
+		return wr.shape(0)
+	}
+	if wr.SetACL != set {
+		wr.object.ACL, wr.touched = wr.ACL, nil
+	}
+	return nil
 }
 
 // created answers a create that was done.
@@ -163,8 +173,12 @@ func (s *Service) newID(w *Write) (string, error) {
 	return parse.NewObjectID(s.o.ObjectIDSize), nil
 }
 
-// shape computes the new object from the body.
-func (wr *writing) shape() error {
+// roomForDefaults is for how many defaults an object has place that hooks see
+// before them.
+const roomForDefaults = 2
+
+// shape computes the new object from the body, with room for more fields.
+func (wr *writing) shape(room int) error {
 	now := wr.s.now()
 	o := &parse.Object{ClassName: wr.Class.Name, ID: wr.ID, CreatedAt: now, UpdatedAt: now, ACL: wr.ACL}
 	if wr.createdAt != 0 {
@@ -176,6 +190,7 @@ func (wr *writing) shape() error {
 		}
 		o.UpdatedAt = wr.updatedAt
 	}
+	o.Fields.Grow(wr.Body.Len() + room)
 	if err := parse.ApplyOps(o, wr.Body); err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (d *deletion) finish(ctx context.Context, gone *parse.Object) error {
 // request is what the hooks of a delete see. Those after it find the context
 // as those before it left it.
 func (d *deletion) request(ctx context.Context, s *Service, o *parse.Object) *cloudcode.DeleteRequest {
-	r := &cloudcode.DeleteRequest{Request: s.Request(ctx, d.p), Class: o.ClassName, Object: o.Clone()}
+	r := &cloudcode.DeleteRequest{Request: s.Request(ctx, d.p), Class: o.ClassName, Object: new(parse.Loan).Lend(o)}
 	if d.hooked {
 		r.Context = d.context
 	}

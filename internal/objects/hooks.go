@@ -2,22 +2,35 @@ package objects
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// saveRequest is what the hooks of a save see. Those after it find the context
+// saveCall is what the hooks of a save see, with all that it points to. The
+// objects are lent: hooks may keep and change theirs for ever.
+type saveCall struct {
+	cloudcode.SaveRequest
+	client client
+	object parse.Loan
+}
+
+// call makes the request of the hooks of a save. Those after it find the context
 // as those before it left it.
-func (wr *writing) saveRequest(ctx context.Context, s *Service, o *parse.Object) *cloudcode.SaveRequest {
-	r := &cloudcode.SaveRequest{
-		Request: s.Request(ctx, wr.Principal), Class: wr.Class.Name, Object: o, Original: wr.Before, Changed: wr.roots(),
+func (wr *writing) call(ctx context.Context, s *Service, o *parse.Object) *saveCall {
+	c := &saveCall{}
+	s.request(ctx, wr.Principal, &c.Request, &c.client)
+	c.Class, c.Object = wr.Class.Name, c.object.Lend(o)
+	if wr.Before != nil {
+		c.Original = new(parse.Loan).Lend(wr.Before)
 	}
+	c.Changed = slices.Clip(wr.roots())
 	if wr.hooked {
-		r.Context = wr.context
+		c.Context = wr.context
 	}
-	return r
+	return c
 }
 
 // runHooks runs the hooks before the save, lets rule and owner look at what
@@ -27,6 +40,7 @@ func (wr *writing) runHooks(ctx context.Context) (same bool, err error) {
 	if same, err = wr.beforeSave(ctx); err != nil || same {
 		return same, err
 	}
+	wr.touched = nil
 	if err := wr.rule.AfterHooks(ctx, &wr.WriteState); err != nil {
 		return false, err
 	}
@@ -40,34 +54,28 @@ func (wr *writing) runHooks(ctx context.Context) (same bool, err error) {
 // beforeSave runs the hooks on wr.object and takes over what they changed.
 func (wr *writing) beforeSave(ctx context.Context) (same bool, err error) {
 	was := wr.object
-	r := wr.saveRequest(ctx, wr.s, was.Clone())
+	was.Fields.Load() // once, and not for each copy
+	r := wr.call(ctx, wr.s, was)
 	if !wr.Update {
 		r.Object.ID = ""
 	}
-	if err := wr.s.app.RunBeforeSave(ctx, r); err != nil {
+	if err := wr.s.app.RunBeforeSave(ctx, &r.SaveRequest); err != nil {
 		return false, err
 	}
 	wr.hooked, wr.context = true, r.Context
-	now := r.Object
-	now.ID, now.ClassName, now.CreatedAt, now.UpdatedAt = was.ID, was.ClassName, was.CreatedAt, was.UpdatedAt
-	var changed parse.Map
-	for k, v := range now.Fields.All() {
-		if old, ok := was.Fields.Get(k); !ok || !parse.Equal(old, v) {
-			changed.Set(k, v)
-		}
+	fields, acl := r.object.Returned(r.Object)
+	if !fields && !acl {
+		return true, nil
 	}
-	for k := range was.Fields.All() {
-		if !now.Fields.Has(k) {
-			changed.Set(k, parse.Delete{})
-		}
-	}
-	same = now.ACL == was.ACL && changed.Len() == 0
-	if now.ACL != was.ACL {
+	now := *was
+	now.Fields, now.ACL = *r.Object.Fields.Clone(), r.Object.ACL.Clone()
+	wr.object = &now
+	if acl {
 		wr.ACL, wr.SetACL, wr.echoACL = now.ACL, true, true
 	}
-	wr.object = now
+	changed := differences(&was.Fields, &now.Fields)
 	if changed.Len() == 0 {
-		return same, nil
+		return !acl, nil
 	}
 	visible := &parse.Map{}
 	for k, v := range changed.All() {
@@ -84,6 +92,23 @@ func (wr *writing) beforeSave(ctx context.Context) (same bool, err error) {
 		return false, err
 	}
 	return false, wr.checkFields(visible)
+}
+
+// differences is what makes one map of fields another.
+func differences(was, now *parse.Map) *parse.Map {
+	changed := &parse.Map{}
+	for i := range now.Len() {
+		f := now.At(i)
+		if old, ok := was.Get(f.Key); !ok || !parse.Equal(old, f.Value) {
+			changed.Set(f.Key, f.Value)
+		}
+	}
+	for i := range was.Len() {
+		if key := was.At(i).Key; !now.Has(key) {
+			changed.Set(key, parse.Delete{})
+		}
+	}
+	return changed
 }
 
 // finish runs what comes after the commit of a write and completes the answer.
@@ -116,17 +141,21 @@ func (wr *writing) after(ctx context.Context, s *Service, saved *Saved) error {
 	if !s.app.HasAfterSave(wr.Class.Name) {
 		return nil
 	}
-	r := wr.saveRequest(ctx, s, saved.Object.Clone())
-	if err := s.app.RunAfterSave(ctx, r); err != nil {
+	r := wr.call(ctx, s, saved.Object)
+	if err := s.app.RunAfterSave(ctx, &r.SaveRequest); err != nil {
 		s.o.Log.Error("afterSave failed", "class", wr.Class.Name, "objectId", wr.ID, "error", err)
 		return nil
 	}
-	for k, v := range r.Object.Fields.All() {
-		if strings.HasPrefix(k, "_") {
+	if fields, _ := r.object.Returned(r.Object); !fields {
+		return nil
+	}
+	for i := range r.Object.Fields.Len() {
+		f := r.Object.Fields.At(i)
+		if strings.HasPrefix(f.Key, "_") {
 			continue
 		}
-		if old, ok := saved.Object.Fields.Get(k); !ok || !parse.Equal(old, v) {
-			saved.Response.Set(k, v)
+		if old, ok := saved.Object.Fields.Get(f.Key); !ok || !parse.Equal(old, f.Value) {
+			saved.Response.Set(f.Key, f.Value)
 		}
 	}
 	return nil

@@ -40,9 +40,9 @@ func (wr *writing) tell(ctx context.Context, tx *Service, o *parse.Object) error
 	if !tx.tells(cloudcode.TriggerAfterSave, wr.Class.Name) {
 		return nil
 	}
-	r := wr.saveRequest(ctx, tx, wr.rule.Present(wr.Principal, o.Clone()))
+	r := wr.call(ctx, tx, wr.rule.Present(wr.Principal, o.Clone()))
 	tx.tx.after = append(tx.tx.after, func(context.Context) { tx.outbox.Committed() })
-	return tx.outbox.KeepSave(ctx, tx, r)
+	return tx.outbox.KeepSave(ctx, tx, &r.SaveRequest)
 }
 
 // tell is that of a delete.

@@ -137,10 +137,16 @@ func (s *Service) Caller(p *access.Principal) cloudcode.Caller {
 // Request is what a hook, function or job of cloud code is told about who asks
 // and about the request that all began with. It has a context of its own.
 func (s *Service) Request(ctx context.Context, p *access.Principal) cloudcode.Request {
+	var r cloudcode.Request
+	s.request(ctx, p, &r, &client{})
+	return r
+}
+
+// request fills in what Request returns, with the client that it is given.
+func (s *Service) request(ctx context.Context, p *access.Principal, r *cloudcode.Request, c *client) {
 	o := cloudcode.OriginOf(ctx)
-	return cloudcode.Request{
-		Caller: s.Caller(p), Headers: o.Headers, Context: o.Context.Clone(), Client: &client{s: s, p: p, origin: o},
-	}
+	*c = client{s: s, p: p, origin: o}
+	r.Caller, r.Headers, r.Context, r.Client = s.Caller(p), o.Headers, o.Context.Clone(), c
 }
 
 func (s *Service) rule(class string) (r ClassRule, own bool) {

@@ -26,7 +26,7 @@ const afterTimeout = 30 * time.Second
 // committedContext is the context of what follows a commit: it is done even if
 // the client has gone meanwhile.
 func committedContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return cloudcode.WithTimeLimit(context.WithoutCancel(ctx), afterTimeout)
+	return cloudcode.Outlive(ctx, afterTimeout)
 }
 
 // txState gathers what has to wait for the commit.

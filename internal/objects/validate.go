@@ -163,20 +163,22 @@ func absent(v parse.Value) bool {
 	return false
 }
 
-// defaults fills in the default values of a new object and reports whether
-// there are any.
-func (wr *writing) defaults() (any bool) {
+// defaults fills in the default values of a new object. shaped: the object is
+// there already, and hooks may have copies of it.
+func (wr *writing) defaults(shaped bool) {
 	for name, f := range wr.Class.Fields {
 		if f.Default == nil {
 			continue
 		}
 		v, sent := wr.Body.Get(name)
-		if _, deleted := v.(parse.Delete); !sent || deleted {
-			wr.set(name, f.Default)
-			any = true
+		if _, deleted := v.(parse.Delete); sent && !deleted {
+			continue
+		}
+		wr.set(name, f.Default)
+		if shaped {
+			wr.object.Fields.Append(name, f.Default)
 		}
 	}
-	return any
 }
 
 // required refuses a write that leaves a required field empty. Of a new

@@ -35,6 +35,8 @@ type writing struct {
 	createdAt, updatedAt parse.Date
 	// relations are the changes of relations beside the write itself.
 	relations []relationOp
+	// touched is what roots has returned; nil if Body has changed since.
+	touched []string
 	// hooked: hooks before the save have run, and left context.
 	hooked  bool
 	context *parse.Map
@@ -130,6 +132,7 @@ func (wr *writing) readACL(v parse.Value) error {
 
 // set replaces what the write does to a field.
 func (wr *writing) set(field string, v parse.Value) {
+	wr.touched = nil
 	for _, k := range keys(wr.Body) {
 		if strings.HasPrefix(k, field) && len(k) > len(field) && k[len(field)] == '.' {
 			wr.Body.Delete(k)
@@ -153,7 +156,10 @@ func root(key string) string {
 
 // roots are the fields that the write touches, in order.
 func (wr *writing) roots() []string {
-	out := make([]string, 0, wr.Body.Len())
+	if wr.touched != nil {
+		return wr.touched
+	}
+	out := make([]string, 0, wr.Body.Len()+1)
 	for k := range wr.Body.All() {
 		if r := root(k); !strings.HasPrefix(r, "_") && !slices.Contains(out, r) {
 			out = append(out, r)
@@ -162,6 +168,7 @@ func (wr *writing) roots() []string {
 	if wr.SetACL {
 		out = append(out, parse.KeyACL)
 	}
+	wr.touched = out
 	return out
 }
 
