@@ -125,11 +125,9 @@ func (pl *Plan) permit(c *schema.Class, op schema.Operation) error {
 			}
 		}
 	}
-	if perm.RequiresAuthentication {
-		if pl.p.UserID == "" {
-			return parse.Denyf(parse.ObjectNotFound, "Permission denied, user needs to be authenticated.")
-		}
-		return nil
+	pl.loggedIn = perm.RequiresAuthentication
+	if pl.loggedIn && pl.p.UserID == "" {
+		return parse.Denyf(parse.ObjectNotFound, "Permission denied, user needs to be authenticated.")
 	}
 	switch {
 	case op == schema.Aggregate:
@@ -140,9 +138,11 @@ func (pl *Plan) permit(c *schema.Class, op schema.Operation) error {
 		if writes(op) {
 			more = c.CLP.WriteUserFields
 		}
+		// That users who are logged in may do it does not widen what pointers
+		// narrow, other than what is granted to a subject.
 		pl.pointers = union(perm.PointerFields, more)
 	}
-	if len(pl.pointers) == 0 {
+	if len(pl.pointers) == 0 && !pl.loggedIn {
 		return parse.Denyf(parse.OperationForbidden, "Permission denied for action %s on class %s.", op, c.Name)
 	}
 	return nil

@@ -98,6 +98,10 @@ func TestAuthorize(t *testing.T) {
 func TestReach(t *testing.T) {
 	private := parse.NewACL(parse.ACLEntry{Subject: "u", Read: true, Write: true}, parse.ACLEntry{Subject: "role:a", Read: true})
 	owner := &schema.CLP{ReadUserFields: []string{"owner", "friends"}, WriteUserFields: []string{"owner"}}
+	loggedIn := &schema.CLP{
+		ReadUserFields: []string{"owner"}, WriteUserFields: []string{"owner"},
+		Ops: map[schema.Operation]*schema.Permission{schema.Get: {RequiresAuthentication: true}, schema.Update: {RequiresAuthentication: true}},
+	}
 	tests := []struct {
 		name        string
 		p           *access.Principal
@@ -105,6 +109,8 @@ func TestReach(t *testing.T) {
 		o           *parse.Object
 		read, write bool
 	}{
+		{"logged in is not pointed to", user("w"), loggedIn, object("Post", "1", nil, "owner", ptr("u")), false, false},
+		{"logged in and pointed to", user("u"), loggedIn, object("Post", "1", nil, "owner", ptr("u")), true, true},
 		{"no ACL", user(""), nil, object("Post", "1", nil), true, true},
 		{"locked", user("u", "a"), nil, object("Post", "1", parse.NewACL()), false, false},
 		{"locked and master", access.MasterKey(), nil, object("Post", "1", parse.NewACL()), true, true},

@@ -17,6 +17,7 @@ type Plan struct {
 	// pointers are the fields of which one must point to the caller; empty:
 	// the class does not ask for it.
 	pointers  []string
+	loggedIn  bool         // to be logged in is what admits the caller
 	protected []string     // hidden from the caller
 	byField   []fieldGroup // shows more to those an object's field points to
 	ownRow    bool         // the class is _User and there is a caller
@@ -39,9 +40,8 @@ func (pl *Plan) sortGroups() {
 // Principal returns whose plan it is.
 func (pl *Plan) Principal() *Principal { return pl.p }
 
-// ByPointer reports whether the class admits the caller only to objects that
-// point to him.
-func (pl *Plan) ByPointer() bool { return len(pl.pointers) > 0 }
+// ByPointer reports whether it is a pointer alone that admits the caller.
+func (pl *Plan) ByPointer() bool { return len(pl.pointers) > 0 && !pl.loggedIn }
 
 // Constraint returns what must hold of an object for the caller to read (or
 // write) it: its ACL and the pointer permissions of the class. It is nil if
