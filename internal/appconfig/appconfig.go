@@ -142,8 +142,12 @@ func (s *Service) store(ctx context.Context, row *parse.Object, c *Config) error
 		_, err := s.objs.Create(ctx, master, &objects.Write{Class: class, Body: body})
 		return err
 	}
+	// Whether it has changed meanwhile is told by itself: Parse Server keeps no
+	// dates of it.
+	params, _ := row.Fields.Get(fieldParams)
+	flags, _ := row.Fields.Get(fieldFlags)
 	_, err := s.objs.Update(ctx, master, &objects.Write{
-		Class: class, ID: row.ID, Body: body, If: query.Equal(parse.KeyUpdatedAt, row.UpdatedAt),
+		Class: class, ID: row.ID, Body: body, If: query.AllOf(query.Equal(fieldParams, params), query.Equal(fieldFlags, flags)),
 	})
 	return err
 }
