@@ -140,8 +140,7 @@ func retry(ctx context.Context, pauses []time.Duration, f func() error, again fu
 // Times between looks for changes of the schema by other servers.
 const (
 	lookAnnounced = 500 * time.Millisecond // by pargo's, which announce them
-	lookAny       = 5 * time.Second        // by others'; schemaCacheTtl says otherwise
-	lookLeast     = 100 * time.Millisecond
+	lookAny       = 5 * time.Second        // by others'; schemaCacheTtl may ask for less
 )
 
 // pace says how often to look for changes of the schema by other servers.
@@ -153,7 +152,7 @@ func (s *Server) pace() schema.Pace {
 	case use.SchemaHooks:
 		p.Any = lookAnnounced
 	case use.SchemaCacheTTL > 0:
-		p.Any = max(use.SchemaCacheTTL, lookLeast)
+		p.Any = min(max(use.SchemaCacheTTL, lookAnnounced), lookAny)
 	}
 	return p
 }

@@ -160,7 +160,7 @@ func TestOtherNode(t *testing.T) {
 
 // TestForeignNode: changes that Parse Server makes, which announces nothing.
 func TestForeignNode(t *testing.T) {
-	for name, opts := range map[string]string{"schemaCacheTtl": `{"schemaCacheTtl":0.2}`, "enableSchemaHooks": `{"enableSchemaHooks":true}`} {
+	for name, opts := range map[string]string{"schemaCacheTtl": `{"schemaCacheTtl":200}`, "enableSchemaHooks": `{"enableSchemaHooks":true}`} {
 		t.Run(name, func(t *testing.T) {
 			uri := sharedDatabase(t)
 			s := scenario.Start(t, uri, func(c *config.Config) { open(c); c.DatabaseOptions = json.RawMessage(opts) }, nil)

@@ -117,10 +117,11 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 		case name == "schemaCacheTtl":
 			n, ok := v.(float64)
 			if !ok || n < 0 {
-				return out, fmt.Errorf("The option databaseOptions.schemaCacheTtl must be a number of seconds.")
+				return out, fmt.Errorf("The option databaseOptions.schemaCacheTtl must be a number of milliseconds.")
 			}
+			// Parse Server's documentation speaks of seconds, its code counts these.
 			const longest = 24 * time.Hour
-			out.SchemaCacheTTL = time.Duration(min(n, longest.Seconds()) * float64(time.Second))
+			out.SchemaCacheTTL = time.Duration(min(n, float64(longest.Milliseconds())) * float64(time.Millisecond))
 		case name == "maxTimeMS":
 			n, ok := v.(float64)
 			if !ok || n < 0 || n != math.Trunc(n) || n > math.MaxInt32 {

@@ -107,7 +107,7 @@ func TestLayout(t *testing.T) {
 		{"null", "Game", `"str":null,`, []parse.MapField{field("str", nil)}},
 		{"date", "Game", `"when":{"$date":"2020-01-01T00:00:00Z"},`, []parse.MapField{field("when", date)}},
 		{"pointer", "Game", `"_p_ptr":"Foo$x",`, []parse.MapField{field("ptr", parse.Pointer{ClassName: "Foo", ObjectID: "x"})}},
-		{"null pointer", "Game", `"_p_ptr":null,`, []parse.MapField{field("ptr", nil)}},
+		{"null pointer", "Game", `"ptr":null,`, []parse.MapField{field("ptr", nil)}},
 		{"geo point", "Game", `"geo":[20,10],`, []parse.MapField{field("geo", parse.GeoPoint{Latitude: 10, Longitude: 20})}},
 		{"polygon", "Game", `"poly":{"type":"Polygon","coordinates":[[[1,0],[2,0],[2,1],[1,0]]]},`, []parse.MapField{field("poly", ring)}},
 		{"file", "Game", `"file":"f.txt",`, []parse.MapField{field("file", parse.File{Name: "f.txt"})}},
@@ -171,7 +171,7 @@ func TestACLLayout(t *testing.T) {
 		{"none", `{"_id":"id1"}`, nil},
 		{"locked", `{"_id":"id1","_rperm":[],"_wperm":[],"_acl":{}}`, parse.NewACL()},
 		{
-			"entries", `{"_id":"id1","_rperm":["*","u1"],"_wperm":["u1","role:A"],"_acl":{"*":{"r":true},"u1":{"w":true,"r":true},"role:A":{"w":true}}}`,
+			"entries", `{"_id":"id1","_rperm":["*","u1"],"_wperm":["u1","role:A"],"_acl":{"u1":{"w":true,"r":true},"role:A":{"w":true},"*":{"r":true}}}`,
 			parse.NewACL(parse.ACLEntry{Subject: "*", Read: true}, parse.ACLEntry{Subject: "u1", Read: true, Write: true}, parse.ACLEntry{Subject: "role:A", Write: true}),
 		},
 	}
@@ -405,5 +405,33 @@ func BenchmarkDecode(b *testing.B) {
 		if _, err := decodeObject(class, doc); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Parse Server stores a null for a pointer of a new object under the plain key,
+// and leaves it there when a pointer comes; a null that it sets later is nothing.
+func TestNullPointers(t *testing.T) {
+	set := objectOf("Game", field("ptr", parse.Pointer{ClassName: "Foo", ObjectID: "x"}))
+	tests := []struct {
+		name, stored string
+		want         *parse.Object
+	}{
+		{"set to null", `{"_id":"id1","_p_ptr":null}`, objectOf("Game")},
+		{"created as null", `{"_id":"id1","ptr":null}`, objectOf("Game", field("ptr", nil))},
+		{"set after a null", `{"_id":"id1","ptr":null,"_p_ptr":"Foo$x"}`, set},
+		{"a null behind it", `{"_id":"id1","_p_ptr":"Foo$x","ptr":null}`, set},
+		{"both null", `{"_id":"id1","ptr":null,"_p_ptr":null}`, objectOf("Game", field("ptr", nil))},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.want.CreatedAt, tt.want.UpdatedAt = 0, 0
+			got, err := decodeObject(testClass("Game"), rawDoc(t, tt.stored))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, sameObject); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -399,7 +399,7 @@ func setField(o *parse.Object, class *schema.Class, el *element, auth **parse.Ma
 	if f := class.Fields[string(el.key)]; f != nil {
 		// The schema's copy of the name saves an allocation.
 		v, err := fieldValue(f.Type, el)
-		if err == nil {
+		if err == nil && (v != nil || f.Type != schema.Pointer || !o.Fields.Has(f.Name)) {
 			o.Fields.Set(f.Name, v)
 		}
 		return err
@@ -407,7 +407,7 @@ func setField(o *parse.Object, class *schema.Class, el *element, auth **parse.Ma
 	key := string(el.key)
 	if field, ok := strings.CutPrefix(key, prefixPointer); ok {
 		v, err := pointerValue(class.Fields[field], el)
-		if err == nil {
+		if err == nil && v != nil {
 			o.Fields.Set(field, v)
 		}
 		return err
@@ -435,7 +435,7 @@ func setField(o *parse.Object, class *schema.Class, el *element, auth **parse.Ma
 	return nil
 }
 
-// pointerValue reads the text "Class$id" of a pointer field.
+// pointerValue reads the text "Class$id" of a pointer field; a null is none.
 func pointerValue(f *schema.Field, el *element) (parse.Value, error) {
 	switch el.typ {
 	case bsoncore.TypeNull:

@@ -226,7 +226,9 @@ func (e *encoder) field(dst []byte, class *schema.Class, field string, v parse.V
 		key := e.key(prefixPointer + field)
 		switch v := v.(type) {
 		case nil:
-			return bsoncore.AppendNullElement(dst, key)
+			// Under the plain key, as Parse Server stores it in new objects: a
+			// null under the other one is no value to it.
+			return bsoncore.AppendNullElement(dst, e.key(field))
 		case parse.Pointer:
 			return bsoncore.AppendStringElement(dst, key, pointerText(v))
 		case *parse.Object:
@@ -275,6 +277,10 @@ func id(dst []byte, class, objectID string) []byte {
 	return bsoncore.AppendStringElement(dst, keyID, objectID)
 }
 
+// undated reports whether the documents of a class have no dates: Parse Server
+// would show those of hooks to the world.
+func undated(class string) bool { return class == classHooks || schema.IsSingleton(class) }
+
 // subjects appends an array of strings.
 func subjects(dst []byte, key string, list []string) []byte {
 	i, dst := bsoncore.AppendArrayElementStart(dst, key)
@@ -289,16 +295,22 @@ func (e *encoder) acl(dst []byte, a *parse.ACL) []byte {
 	dst = subjects(dst, keyReadPerm, a.Subjects(false))
 	dst = subjects(dst, keyWritePerm, a.Subjects(true))
 	i, dst := bsoncore.AppendDocumentElementStart(dst, keyACL)
-	for _, entry := range a.Entries() {
-		var j int32
-		j, dst = bsoncore.AppendDocumentElementStart(dst, e.key(entry.Subject))
-		if entry.Write {
-			dst = bsoncore.AppendBooleanElement(dst, "w", true)
+	// Who may write comes first, as Parse Server has it.
+	for _, writers := range [...]bool{true, false} {
+		for _, entry := range a.Entries() {
+			if entry.Write != writers {
+				continue
+			}
+			var j int32
+			j, dst = bsoncore.AppendDocumentElementStart(dst, e.key(entry.Subject))
+			if entry.Write {
+				dst = bsoncore.AppendBooleanElement(dst, "w", true)
+			}
+			if entry.Read {
+				dst = bsoncore.AppendBooleanElement(dst, "r", true)
+			}
+			dst = endDocument(dst, j)
 		}
-		if entry.Read {
-			dst = bsoncore.AppendBooleanElement(dst, "r", true)
-		}
-		dst = endDocument(dst, j)
 	}
 	return endDocument(dst, i)
 }
@@ -313,10 +325,10 @@ func encodeObject(dst []byte, class *schema.Class, o *parse.Object) ([]byte, err
 	for k, v := range o.Fields.All() {
 		dst = e.field(dst, class, k, v)
 	}
-	if o.CreatedAt != 0 {
+	if o.CreatedAt != 0 && !undated(class.Name) {
 		dst = bsoncore.AppendDateTimeElement(dst, keyCreatedAt, int64(o.CreatedAt))
 	}
-	if o.UpdatedAt != 0 {
+	if o.UpdatedAt != 0 && !undated(class.Name) {
 		dst = bsoncore.AppendDateTimeElement(dst, keyUpdatedAt, int64(o.UpdatedAt))
 	}
 	if o.ACL != nil {

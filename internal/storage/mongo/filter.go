@@ -300,7 +300,7 @@ func (w *walker) idValue(dst []byte, v parse.Value) []byte {
 
 // nativeIDs reports whether Parse Server gives the documents of a class an
 // ObjectID, which the protocol shows in hexadecimal.
-func nativeIDs(class string) bool { return class == "_Hooks" || schema.IsJoin(class) }
+func nativeIDs(class string) bool { return class == classHooks || schema.IsJoin(class) }
 
 // nativeID finds a document by either form of its id.
 func (w *walker) nativeID(v parse.Value) cond {
@@ -488,6 +488,9 @@ func (w *walker) exists(t target, want bool) cond {
 	if t.opaque || t.deep && !want {
 		return condUnknown
 	}
+	if t.nullKey != "" {
+		return t.pointerExists(want)
+	}
 	exists := func(key string) cond {
 		return single(key, func(dst []byte, key string) []byte {
 			return operator(dst, key, "$exists", func(dst []byte, op string) []byte {
@@ -503,6 +506,22 @@ func (w *walker) exists(t target, want bool) cond {
 		return or([]cond{c, exists(prefixPointer + t.key)})
 	}
 	return and([]cond{c, exists(prefixPointer + t.key)})
+}
+
+// pointerExists holds for objects with a pointer or a null in its place, or for
+// those without either; a null at the pointer's own key is nothing.
+func (t target) pointerExists(want bool) cond {
+	other := single(t.nullKey, func(dst []byte, key string) []byte {
+		return operator(dst, key, "$exists", func(dst []byte, op string) []byte {
+			return bsoncore.AppendBooleanElement(dst, op, want)
+		})
+	})
+	if !want {
+		return and([]cond{single(t.key, bsoncore.AppendNullElement), other})
+	}
+	return or([]cond{single(t.key, func(dst []byte, key string) []byte {
+		return operator(dst, key, "$ne", bsoncore.AppendNullElement)
+	}), other})
 }
 
 func (w *walker) regex(n *query.Regex) cond {

@@ -246,6 +246,9 @@ func projection(class *schema.Class, keys []string) []byte {
 		if t.maybePointer {
 			add(prefixPointer + t.key)
 		}
+		if t.nullKey != "" {
+			add(t.nullKey)
+		}
 	}
 	return endDocument(dst, i)
 }

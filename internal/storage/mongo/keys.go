@@ -19,8 +19,9 @@ const (
 	prefixPointer = "_p_"
 	prefixAuth    = "_auth_data_"
 
-	classUser = schema.UserClass
-	authData  = "authData"
+	classUser  = schema.UserClass
+	classHooks = "_Hooks"
+	authData   = "authData"
 
 	schemaCollection = "_SCHEMA"
 )
@@ -100,6 +101,8 @@ type target struct {
 	// maybePointer: a field that the schema does not know, so that it may be
 	// stored as key or, being a pointer, as _p_key.
 	maybePointer bool
+	// nullKey: the key that has a null in place of the pointer at key; "": none.
+	nullKey string
 	// opaque: nothing can be asked of the database about it.
 	opaque bool
 }
@@ -138,7 +141,7 @@ func resolve(class *schema.Class, path string) target {
 	typ := fieldType(class, root)
 	switch {
 	case typ == schema.Pointer:
-		return target{key: prefixPointer + root, typ: typ, opaque: dotted}
+		return target{key: prefixPointer + root, typ: typ, nullKey: root, opaque: dotted}
 	case dotted && (typ == 0 || typ == schema.Object || typ == schema.Array):
 		return target{key: storedName(root) + "." + rest, deep: true, indexed: hasIndex(rest)}
 	case dotted:

@@ -94,7 +94,7 @@ func applied(u *storage.Update, before *parse.Object) (*parse.Object, error) {
 			after.Fields.Delete(path)
 		}
 	}
-	if u.UpdatedAt != 0 {
+	if u.UpdatedAt != 0 && !undated(u.Class.Name) {
 		after.UpdatedAt = u.UpdatedAt
 	}
 	if u.SetACL {
@@ -139,7 +139,7 @@ func updateDocument(sections ...*section) []byte {
 
 // system adds the new updatedAt and ACL.
 func system(e *encoder, u *storage.Update, set, unset *section) {
-	if u.UpdatedAt != 0 {
+	if u.UpdatedAt != 0 && !undated(u.Class.Name) {
 		set.buf = bsoncore.AppendDateTimeElement(set.buf, keyUpdatedAt, int64(u.UpdatedAt))
 	}
 	switch {
@@ -222,9 +222,9 @@ func setWhole(e *encoder, dst []byte, unset *section, class *schema.Class, field
 		unset.buf = unsetField(unset.buf, class, field)
 		return dst
 	}
-	if resolve(class, field).maybePointer {
+	if t := resolve(class, field); t.maybePointer || t.nullKey != "" {
 		other := prefixPointer + field
-		if pointerStored(class, field, v) {
+		if v != nil && pointerStored(class, field, v) {
 			other = field
 		}
 		unset.buf = bsoncore.AppendStringElement(unset.buf, other, "")
@@ -238,6 +238,9 @@ func unsetField(dst []byte, class *schema.Class, path string) []byte {
 	dst = bsoncore.AppendStringElement(dst, t.key, "")
 	if t.maybePointer {
 		dst = bsoncore.AppendStringElement(dst, prefixPointer+t.key, "")
+	}
+	if t.nullKey != "" {
+		dst = bsoncore.AppendStringElement(dst, t.nullKey, "")
 	}
 	return dst
 }
@@ -377,6 +380,9 @@ func storedKeys(class *schema.Class, field string) []string {
 	t := resolve(class, field)
 	if t.maybePointer {
 		return []string{t.key, prefixPointer + t.key}
+	}
+	if t.nullKey != "" {
+		return []string{t.key, t.nullKey}
 	}
 	return []string{t.key}
 }
