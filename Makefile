@@ -33,6 +33,11 @@ test-sdk: build examples ## the Parse JS SDK against the real binary (needs node
 test-pages: build ## the pages for verification and new passwords in Chromium (needs node and chromium)
 	cd tests/pages && npm ci --no-audit --no-fund --silent && npm test --silent
 
+.PHONY: test-dropin
+test-dropin: build ## Parse Server and pargo on one database, in turn and at once (needs node and a database server)
+	cd tests/sdk && npm ci --no-audit --no-fund --silent
+	cd tests/dropin && npm ci --no-audit --no-fund --silent && npm test --silent
+
 .PHONY: lint
 lint: ## golangci-lint, at the version in .golangci-version
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run

@@ -52,17 +52,19 @@ async function drop(uri) {
 
 // start runs `pargo serve` and resolves once it answers. Of the options, schema
 // is the path or the text of a schema file (default: the payment gateway), dir a
-// data directory that stop({ keep: true }) left, port the port to listen on, and
-// program the server to start if it is not pargo itself.
-export async function start(database, extra = [], { schema = path.join(root, 'schema.json'), dir, port = 0, program = binary } = {}) {
+// data directory that stop({ keep: true }) left, port the port to listen on,
+// program the server to start if it is not pargo itself, and keys the appId and
+// masterKey that it is to have. schema: null serves without a file.
+export async function start(database, extra = [], { schema = path.join(root, 'schema.json'), dir, port = 0, program = binary, keys } = {}) {
   dir ??= mkdtempSync(path.join(tmpdir(), 'pargo-sdk-'));
   let schemaFile = schema;
-  if (schema.startsWith('{')) {
+  if (schema?.startsWith('{')) {
     schemaFile = path.join(dir, 'schema.json');
     writeFileSync(schemaFile, schema);
   }
   const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', `${port}`,
-    '--schema', schemaFile, '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
+    ...(schema ? ['--schema', schemaFile] : []), ...(keys ? ['--appId', keys.appId, '--masterKey', keys.masterKey] : []),
+    '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const kill = () => child.kill('SIGKILL'); // should the tests end without stop
   process.once('exit', kill);
@@ -78,7 +80,7 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
       if (m && out.includes('Stop with Ctrl-C')) resolve(m[1].replace('localhost', '127.0.0.1'));
     });
   });
-  const secrets = JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
+  const secrets = keys ?? JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
   return {
     // kill ends the server as a crash does.
     async crash() {

@@ -1,0 +1,145 @@
+// Parse Server and pargo on one database, with one file of options, and a
+// client that speaks REST to either.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MongoClient } from 'mongodb';
+
+import { start } from '../sdk/harness.js';
+
+export const keys = { appId: 'dropin', masterKey: 'dropin-master' };
+
+// What both servers are started with. The times are those after which the one
+// notices what the other has changed.
+export const seen = 1000;
+const options = {
+  ...keys,
+  allowClientClassCreation: true,
+  allowCustomObjectId: true,
+  cacheTTL: seen,
+  databaseOptions: { schemaCacheTtl: seen, disableIndexFieldValidation: true },
+  idempotencyOptions: { paths: ['classes/.*', 'functions/.*'], ttl: 300 },
+  auth: { mfa: { options: ['TOTP'], digits: 6, period: 30, algorithm: 'SHA1' } },
+};
+
+const unique = () => `pargo_dropin_${process.pid}_${randomBytes(4).toString('hex')}`;
+
+// databases lists the kinds of database to test on: those whose server is named
+// by the environment. new() makes an empty one.
+export function databases() {
+  const list = [];
+  const mongo = process.env.PARGO_TEST_MONGO_URL;
+  if (mongo) {
+    list.push({
+      name: 'mongodb',
+      async new() {
+        const name = unique();
+        const client = await MongoClient.connect(mongo);
+        return {
+          kind: 'mongodb', uri: `${mongo.replace(/\/[^/]*$/, '')}/${name}`, db: client.db(name),
+          async drop() {
+            await client.db(name).dropDatabase();
+            await client.close();
+          },
+        };
+      },
+    });
+  }
+  return list;
+}
+
+// skipped is a reason for node:test to pass over the tests, false if there is a database.
+export const skipped = databases().length === 0 && 'no server is named by PARGO_TEST_MONGO_URL';
+
+// Client sends requests to one server. as() gives one with another session, or
+// with the master key for a token of true.
+export class Client {
+  constructor(name, url, token = true, headers = {}) {
+    Object.assign(this, { name, url, token, headers });
+  }
+
+  as(token, headers = {}) { return new Client(this.name, this.url, token, headers); }
+
+  // send answers the status and body of any request.
+  async send(method, route, body) {
+    const headers = { 'X-Parse-Application-Id': keys.appId, 'Content-Type': 'application/json', ...this.headers };
+    if (this.token === true) headers['X-Parse-Master-Key'] = keys.masterKey;
+    else if (this.token) headers['X-Parse-Session-Token'] = this.token;
+    const answer = await fetch(this.url + encodeURI(route), { method, headers, body: body && JSON.stringify(body) });
+    const text = await answer.text();
+    return { status: answer.status, body: text ? JSON.parse(text) : null };
+  }
+
+  // do answers the body of a request that must succeed.
+  async do(method, route, body) {
+    const { status, body: answer } = await this.send(method, route, body);
+    if (status < 200 || status > 299) {
+      throw new Error(`${this.name}: ${method} ${route} ${JSON.stringify(body)}: ${status} ${JSON.stringify(answer)}`);
+    }
+    return answer;
+  }
+
+  get(route) { return this.do('GET', route); }
+  post(route, body = {}) { return this.do('POST', route, body); }
+  put(route, body = {}) { return this.do('PUT', route, body); }
+  delete(route) { return this.do('DELETE', route); }
+
+  find(className, parameters = {}) {
+    return this.send('POST', `/classes/${className}`, { _method: 'GET', ...parameters });
+  }
+}
+
+// parseServer starts Parse Server on a database.
+export async function parseServer(database, more = {}) {
+  const script = path.join(path.dirname(fileURLToPath(import.meta.url)), 'parse-server.js');
+  const child = spawn(process.execPath, [script, JSON.stringify({ ...options, databaseURI: database.uri, ...more })], {
+    cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const kill = () => child.kill('SIGKILL'); // should the tests end without stop
+  process.once('exit', kill);
+  let out = '';
+  let err = '';
+  child.stderr.on('data', (d) => { err += d; });
+  const url = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`Parse Server ended with ${code}: ${err}`)));
+    child.stdout.on('data', (d) => {
+      out += d;
+      const m = /serving (\S+)/.exec(out);
+      if (m) resolve(m[1]);
+    });
+  });
+  child.removeAllListeners('exit');
+  return {
+    client: new Client('parse-server', url),
+    log: () => err,
+    async stop() {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+      process.removeListener('exit', kill);
+    },
+  };
+}
+
+// pargo starts pargo on a database, with the options of Parse Server.
+export async function pargo(database, more = {}) {
+  const dir = mkdtempSync(path.join(tmpdir(), 'pargo-dropin-'));
+  const file = path.join(dir, 'options.json');
+  writeFileSync(file, JSON.stringify({ ...options, ...more }));
+  const server = await start({ uri: () => database.uri }, ['--config', file], { schema: null, dir, keys });
+  return {
+    client: new Client('pargo', server.url),
+    log: server.log,
+    async stop() {
+      await server.stop({ keep: true });
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export const starters = { 'parse-server': parseServer, pargo };
