@@ -44,6 +44,7 @@ type App struct {
 	afterConfig   table[ConfigRequest]
 	connect       table[ConnectRequest]
 	subscribe     table[SubscribeRequest]
+	event         table[EventRequest]
 	monitors      table[LiveQueryEvent]
 	analytics     table[AnalyticsEvent]
 
@@ -125,6 +126,7 @@ func (a *App) SetExtra(extra *App) {
 	a.afterConfig.follow(&extra.afterConfig)
 	a.connect.follow(&extra.connect)
 	a.subscribe.follow(&extra.subscribe)
+	a.event.follow(&extra.event)
 	a.functions.follow(&extra.functions)
 }
 
@@ -235,6 +237,13 @@ func (a *App) BeforeSubscribe(class string, f func(context.Context, *SubscribeRe
 	on(a, &a.subscribe, TriggerBeforeSubscribe, class, f, opts)
 }
 
+// AfterEvent registers a hook that runs for each event of a live query and each
+// subscription that gets it, before what its caller may not see is removed: it
+// may change or replace the objects, change the event, or keep it back.
+func (a *App) AfterEvent(class string, f func(context.Context, *EventRequest) error, opts ...Option) {
+	on(a, &a.event, TriggerAfterEvent, class, f, opts)
+}
+
 // OnAnalytics registers a function that gets the events that clients report.
 // Its error is logged; clients do not learn of it.
 func (a *App) OnAnalytics(f func(context.Context, *AnalyticsEvent) error) {
@@ -290,6 +299,9 @@ func (a *App) HasBeforeConnect() bool { return a != nil && has(&a.connect, Conne
 
 // HasBeforeSubscribe is as HasBeforeSave.
 func (a *App) HasBeforeSubscribe(class string) bool { return a != nil && has(&a.subscribe, class) }
+
+// HasAfterEvent is as HasBeforeSave.
+func (a *App) HasAfterEvent(class string) bool { return a != nil && has(&a.event, class) }
 
 // HasMonitor is as HasBeforeSave.
 func (a *App) HasMonitor() bool { return a != nil && !a.monitors.empty() }

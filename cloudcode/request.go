@@ -235,7 +235,34 @@ type SubscribeRequest struct {
 	Where *parse.Map
 	// Keys are the fields to send, Watch those whose change counts; nil: all.
 	Keys, Watch []string
+	// Include are the pointers to send with their objects, as in a find.
+	Include []string
 }
+
+// EventRequest is an event of a live query on its way to one subscription. Its
+// Caller is who subscribed. Fields that the caller may not see are there, and
+// are removed afterwards from whatever comes out.
+type EventRequest struct {
+	Request
+	Class string
+	// Event is create, enter, update, leave or delete. A hook may make it
+	// another one of them, except that a delete remains one; with any other
+	// name nothing is sent.
+	Event string
+	// Object is what the event is about, Original the state before, nil if the
+	// event has none. A hook may change them or put others in their place, of
+	// another class, too; without an Object nothing is sent.
+	Object, Original *parse.Object
+	// SendEvent is true; without it the event is kept back.
+	SendEvent bool
+	RequestID parse.Value
+	// SessionToken is that of the connection.
+	SessionToken string
+	// Clients and Subscriptions count those of this server.
+	Clients, Subscriptions int
+}
+
+func (r *EventRequest) input() Input { return Input{Object: r.Object, Original: r.Original} }
 
 // LiveQueryEvent tells monitors what live-query clients do.
 type LiveQueryEvent struct {

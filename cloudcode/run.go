@@ -293,6 +293,14 @@ func (a *App) RunBeforeSubscribe(ctx context.Context, r *SubscribeRequest) error
 	return chain(ctx, a, TriggerBeforeSubscribe, r.Class, a.subscribe.get(r.Class), r)
 }
 
+// RunAfterEvent runs the hooks of r.Class until one fails.
+func (a *App) RunAfterEvent(ctx context.Context, r *EventRequest) error {
+	if a == nil {
+		return nil
+	}
+	return chain(ctx, a, TriggerAfterEvent, r.Class, a.event.get(r.Class), r)
+}
+
 // RunOnAnalytics runs all functions that get events.
 func (a *App) RunOnAnalytics(ctx context.Context, r *AnalyticsEvent) error {
 	if a == nil {

@@ -24,6 +24,7 @@ const (
 	TriggerBeforePasswordReset Trigger = "beforePasswordResetRequest"
 	TriggerBeforeConnect       Trigger = "beforeConnect"
 	TriggerBeforeSubscribe     Trigger = "beforeSubscribe"
+	TriggerAfterEvent          Trigger = "afterEvent"
 	TriggerFunction            Trigger = "function"
 	TriggerJob                 Trigger = "job"
 
@@ -68,7 +69,8 @@ func CheckTrigger(t Trigger, class string) error {
 		if class == ConfigClass {
 			return nil
 		}
-	case TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind, TriggerBeforeSubscribe:
+	case TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind, TriggerBeforeSubscribe,
+		TriggerAfterEvent:
 	case TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
 		return fmt.Errorf("%s is no trigger of a class", t)
 	default:

@@ -32,6 +32,15 @@ type Found[T any] struct {
 	Objects []*T
 }
 
+// Event is an [EventRequest] whose objects are structs. What a hook changes in
+// them is sent.
+type Event[T any] struct {
+	*EventRequest
+	Object *T
+	// Original is nil if the event has none.
+	Original *T
+}
+
 // Call is a [FunctionRequest] whose parameters are a struct.
 type Call[P any] struct {
 	*FunctionRequest
@@ -150,6 +159,38 @@ func AfterFind[T any](a *App, f func(ctx context.Context, r *Found[T]) error, op
 				}
 			}
 			return f(ctx, &Found[T]{FoundRequest: r, Objects: list})
+		}, opts...)
+	})
+}
+
+// AfterEvent is [BeforeSave] for [App.AfterEvent].
+func AfterEvent[T any](a *App, f func(ctx context.Context, r *Event[T]) error, opts ...Option) {
+	typed[T](a, TriggerAfterEvent, func(m *mapping) {
+		if f == nil {
+			a.AfterEvent(m.class, nil, opts...)
+			return
+		}
+		a.AfterEvent(m.class, func(ctx context.Context, r *EventRequest) error {
+			e := &Event[T]{EventRequest: r}
+			object, original := r.Object, r.Original
+			var err error
+			if e.Object, err = load[T](m, r.Object); err != nil {
+				return err
+			}
+			if e.Original, err = load[T](m, r.Original); err != nil {
+				return err
+			}
+			if err := f(ctx, e); err != nil {
+				return err
+			}
+			// What a hook put in the place of an object stays as it is.
+			if r.Object == object && object != nil && e.Object != nil {
+				m.write(object, reflect.ValueOf(e.Object).Elem())
+			}
+			if r.Original == original && original != nil && e.Original != nil {
+				m.write(original, reflect.ValueOf(e.Original).Elem())
+			}
+			return nil
 		}, opts...)
 	})
 }

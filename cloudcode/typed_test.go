@@ -170,6 +170,59 @@ func TestTypedOthers(t *testing.T) {
 	}
 }
 
+func TestTypedEvent(t *testing.T) {
+	app := cloudcode.New()
+	cloudcode.AfterEvent(app, func(_ context.Context, r *cloudcode.Event[named]) error {
+		switch r.Object.Name {
+		case "fail":
+			return cloudcode.Err(142, "no")
+		case "replace":
+			r.EventRequest.Object = &parse.Object{ClassName: "Named", ID: "other"}
+		}
+		r.Object.Name += "!"
+		if r.Original != nil {
+			r.Original.Name += "?"
+		}
+		return nil
+	})
+	if err := app.Err(); err != nil || !app.HasAfterEvent("Named") || app.HasAfterEvent("Other") {
+		t.Fatal(err)
+	}
+	at := func(name parse.Value) *parse.Object {
+		o := &parse.Object{ClassName: "Named"}
+		o.Set("name", name)
+		return o
+	}
+	for name, tt := range map[string]struct {
+		object, original *parse.Object
+		want             [2]string
+		code             parse.Code
+	}{
+		"both":              {at("a"), at("b"), [2]string{"a!", "b?"}, 0},
+		"no original":       {at("a"), nil, [2]string{"a!", ""}, 0},
+		"another object":    {at("replace"), at("b"), [2]string{"", "b?"}, 0},
+		"an error":          {at("fail"), nil, [2]string{"fail", ""}, 142},
+		"a wrong type":      {at(1.0), nil, [2]string{}, parse.IncorrectType},
+		"a wrong type once": {at("a"), at(1.0), [2]string{"a", ""}, parse.IncorrectType},
+	} {
+		r := &cloudcode.EventRequest{Class: "Named", Object: tt.object, Original: tt.original, SendEvent: true}
+		if err := app.RunAfterEvent(t.Context(), r); parse.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v", name, err)
+		}
+		got := [2]string{r.Object.String("name"), ""}
+		if r.Original != nil {
+			got[1] = r.Original.String("name")
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	var none *cloudcode.App
+	if err := none.RunAfterEvent(t.Context(), &cloudcode.EventRequest{Class: "Named"}); err != nil || none.HasAfterEvent("Named") {
+		t.Error(err)
+	}
+}
+
 func TestTypedFunctions(t *testing.T) {
 	type sum struct{ A, B int }
 	type total struct {

@@ -127,7 +127,7 @@ func (v *Validator) compile(t Trigger) error {
 		case !slices.Contains([]string{"", "ip", "user", "session", "global"}, r.Zone):
 			errs = append(errs, fmt.Errorf("a rate limit has the unknown zone %q", r.Zone))
 		}
-		if t == TriggerJob || t == TriggerBeforeConnect || t == TriggerBeforeSubscribe {
+		if slices.Contains([]Trigger{TriggerJob, TriggerBeforeConnect, TriggerBeforeSubscribe, TriggerAfterEvent}, t) {
 			errs = append(errs, fmt.Errorf("%s cannot have a rate limit", t))
 		}
 	}
@@ -146,7 +146,7 @@ func (v *Validator) run(ctx context.Context, t Trigger, in Input) (skip bool, er
 	case TriggerBeforeLogin, TriggerAfterLogin, TriggerAfterLogout, TriggerBeforePasswordReset:
 		return false, nil
 	case TriggerBeforeSave, TriggerAfterSave, TriggerBeforeDelete, TriggerAfterDelete, TriggerBeforeFind, TriggerAfterFind,
-		TriggerBeforeConnect, TriggerBeforeSubscribe, TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
+		TriggerBeforeConnect, TriggerBeforeSubscribe, TriggerAfterEvent, TriggerFunction, TriggerJob, triggerLiveQuery, triggerAnalytics:
 	}
 	master := in.Request.Caller.Master
 	if master && v.SkipWithMasterKey && t != TriggerFunction && t != TriggerJob {

@@ -32,6 +32,10 @@ type frame struct {
 	event string
 	head  []byte
 	tail  []byte
+	// story, if there is one, makes the frame for sub when it is to be written;
+	// until then tail stands for what the queue may hold of it.
+	story *story
+	sub   *subscription
 }
 
 const (
@@ -98,6 +102,10 @@ type client struct {
 	asked, acked int64
 	// askAgain is from when on progress may be asked for again.
 	askAgain int64
+	// stop ends the story that is being told, nil if there is none; told: one
+	// was since the last ping.
+	stop context.CancelFunc
+	told bool
 }
 
 // send queues a complete text frame.
@@ -169,7 +177,7 @@ func (c *client) close(code websocket.StatusCode, reason string) {
 func (c *client) finish(end *closing) {
 	c.start()
 	c.gone, c.end = true, end
-	c.queue, c.queued = nil, 0
+	c.discard()
 	// Errors mean that the connection is gone, which the writer finds out.
 	_ = c.conn.SetWriteDeadline(time.Now().Add(lastWrite))
 }
@@ -178,7 +186,16 @@ func (c *client) finish(end *closing) {
 func (c *client) abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gone, c.queue, c.queued = true, nil, 0
+	c.gone = true
+	c.discard()
+}
+
+// discard forgets what is queued or being made; mu is held.
+func (c *client) discard() {
+	c.queue, c.queued = nil, 0
+	if c.stop != nil {
+		c.stop()
+	}
 }
 
 // drain writes what is queued and ends when there is nothing left.
@@ -212,11 +229,14 @@ func (c *client) drain() {
 			c.mu.Unlock()
 			return
 		}
-		*buf = c.take((*buf)[:0])
-		if len(c.queue) == 0 && c.hub.resumes() {
+		*buf = c.fill((*buf)[:0])
+		if len(c.queue) == 0 && !c.gone && c.hub.resumes() {
 			*buf = c.askProgress(*buf)
 		}
 		c.mu.Unlock()
+		if len(*buf) == 0 {
+			continue
+		}
 		if err := c.conn.writeFrames(*buf); err != nil {
 			c.fail(err)
 			return
@@ -224,19 +244,45 @@ func (c *client) drain() {
 	}
 }
 
-// take moves frames from the queue into buf. Called with mu held.
+// fill moves what is to be written next from the queue into buf. It is called
+// with mu held, and lets go of it while a story is told.
+func (c *client) fill(buf []byte) []byte {
+	for {
+		buf = c.take(buf)
+		if len(c.queue) == 0 || len(buf) >= batchBytes {
+			return buf
+		}
+		f := c.queue[0]
+		if len(buf) > 0 && !f.story.ready() {
+			return buf // what is there does not wait for it
+		}
+		c.queued -= f.size() + frameOverhead
+		c.shift(1)
+		c.mu.Unlock()
+		buf = c.complete(buf, &f)
+		c.mu.Lock()
+	}
+}
+
+// take moves frames from the queue into buf, up to one that is yet to be made.
+// Called with mu held.
 func (c *client) take(buf []byte) []byte {
 	n := 0
-	for n < len(c.queue) && len(buf) < batchBytes {
+	for n < len(c.queue) && len(buf) < batchBytes && c.queue[n].story == nil {
 		f := &c.queue[n]
 		buf = f.appendTo(buf)
 		c.queued -= f.size() + frameOverhead
 		n++
 	}
+	c.shift(n)
+	return buf
+}
+
+// shift drops the first n frames of the queue; mu is held.
+func (c *client) shift(n int) {
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-	return buf
 }
 
 // askProgress appends a ping if the last one is a while ago: nothing waits, so
@@ -261,10 +307,14 @@ func (c *client) fail(err error) {
 
 // ping queues a ping, or drops the client if it did not answer the last one.
 func (c *client) ping() {
+	c.mu.Lock()
+	telling := c.telling()
+	c.mu.Unlock()
+	if telling {
+		return
+	}
 	if c.unanswered.Add(1) > 1 {
-		c.mu.Lock()
-		c.gone, c.queue, c.queued = true, nil, 0
-		c.mu.Unlock()
+		c.abandon()
 		// Closing the connection under the library ends its reader, and with
 		// it the client, without waiting for anybody.
 		_ = c.conn.Close()

@@ -52,7 +52,7 @@ func (c *client) beforeSubscribe(ctx context.Context, m, q *parse.Map) (*parse.M
 	}
 	r := &cloudcode.SubscribeRequest{
 		Request: c.request(ctx, token), Class: class, Op: m.String("op"), RequestID: requestID, SessionToken: token,
-		Keys: keys, Watch: stringList(q, "watch"),
+		Keys: keys, Watch: stringList(q, "watch"), Include: stringList(q, "include"),
 	}
 	if v, ok := q.Get("where"); ok {
 		r.Where, _ = v.(*parse.Map)
@@ -67,7 +67,7 @@ func (c *client) beforeSubscribe(ctx context.Context, m, q *parse.Map) (*parse.M
 	q = q.Clone()
 	q.Delete("fields")
 	q.Set("where", r.Where)
-	for name, list := range map[string][]string{"keys": r.Keys, "watch": r.Watch} {
+	for name, list := range map[string][]string{"keys": r.Keys, "watch": r.Watch, "include": r.Include} {
 		if list == nil {
 			q.Delete(name)
 			continue

@@ -67,16 +67,20 @@ func decide(a parse.Action, matchBefore, matchAfter, readBefore, readAfter bool)
 // round is the work on one change: what was encoded so far, to be shared by
 // all whom the change concerns.
 type round struct {
+	hub    *Hub
 	change *parse.Change
+	// hooked: the class has hooks that see each event.
+	hooked bool
 	// position of the change in its ring; "" if it is kept in none.
 	position string
 	objects  map[objectKey][]byte
 	tails    map[tailKey][]byte
-	scratch  []byte
+	// inclusions are the reads for includes, made when their events are written.
+	inclusions map[inclusionKey]*inclusion
 }
 
-func newRound(ch *parse.Change) *round {
-	return &round{change: ch, objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
+func newRound(h *Hub, ch *parse.Change) *round {
+	return &round{hub: h, change: ch, hooked: h.opts.App.HasAfterEvent(ch.Class), objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
 }
 
 // objectKey identifies an encoded object: hidden lists the fields that the
@@ -162,20 +166,22 @@ func (r *round) encode(k objectKey, o *parse.Object, v *view) []byte {
 	if b, ok := r.objects[k]; ok {
 		return b
 	}
-	b := r.appendObject(nil, selectKeys(r.change.Class, o, v.keys))
+	b := appendObject(nil, r.change.Class, selectKeys(r.change.Class, o, v.keys))
 	r.objects[k] = b
 	return b
 }
 
 // appendObject appends o with its className, which events carry and REST
 // answers do not.
-func (r *round) appendObject(dst []byte, o *parse.Object) []byte {
-	r.scratch = o.AppendJSON(r.scratch[:0])
-	dst = parse.AppendJSON(append(dst, `{"className":`...), r.change.Class)
-	if len(r.scratch) > len("{}") {
-		dst = append(dst, ',')
+func appendObject(dst []byte, class string, o *parse.Object) []byte {
+	dst = parse.AppendJSON(append(dst, `{"className":`...), class)
+	n := len(dst)
+	dst = o.AppendJSON(dst)
+	if dst[n+1] == '}' { // nothing follows
+		return append(dst[:n], '}')
 	}
-	return append(dst, r.scratch[1:]...)
+	dst[n] = ',' // in the place of the brace
+	return dst
 }
 
 // selectKeys reduces o to the named fields beside its system fields; nil

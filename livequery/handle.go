@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"slices"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -220,7 +221,10 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		sub.keys = stringList(q, "fields")
 	}
 	sub.fields = listText(sub.keys)
-	sub.viewKey = sub.fields + "\x01" + listText(sub.watch)
+	if err := c.include(sub, q); err != nil {
+		return nil, err
+	}
+	sub.viewKey = sub.fields + "\x01" + listText(sub.watch) + "\x01" + sub.includeText
 	if c.master && sub.class != classSession { // sessions are their user's, whatever the key
 		sub.master = access.New(access.Principal{Kind: access.Master, InstallationID: c.installation, IP: c.ip})
 	}
@@ -250,6 +254,38 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		return nil, err
 	}
 	return sub, nil
+}
+
+// include reads what the events of a subscription are to carry.
+func (c *client) include(sub *subscription, q *parse.Map) error {
+	v, ok := q.Get("include")
+	if !ok {
+		return nil
+	}
+	if c.hub.opts.Includes == nil {
+		return parse.Errorf(parse.InvalidQuery, "include is not served here")
+	}
+	in, err := query.ParseQuery(parse.NewMap(parse.MapField{Key: "include", Value: v}), c.hub.opts.QueryLimits, query.Scope{Master: c.master})
+	if err != nil {
+		return err
+	}
+	if len(in.Include) == 0 && !in.IncludeAll {
+		return nil
+	}
+	if n := len(in.Include); n > maxIncludes {
+		return parse.Errorf(parse.InvalidQuery, "Number of include fields (%d) exceeds maximum allowed (%d)", n, maxIncludes)
+	}
+	in.Keys = sub.keys
+	for _, k := range in.Keys { // "owner.name" is a field of what owner points to
+		if path := query.Path(k); path.Dotted() && !slices.Contains(sub.keys, path.Root()) {
+			sub.keys = append(slices.Clip(sub.keys), path.Root())
+		}
+	}
+	sub.include, sub.includeText = in, listText(in.Include)
+	if in.IncludeAll {
+		sub.includeText += "*"
+	}
+	return nil
 }
 
 // update replaces a subscription; if the new one is refused, none is left.
@@ -305,9 +341,12 @@ func (c *client) query(ctx context.Context, m *parse.Map) {
 	for _, id := range sub.identities() {
 		c.hub.refresh(ctx, id, false)
 	}
-	list, err := c.hub.opts.Find(ctx, sub.principal(c.hub.stranger), sub.class, &query.Query{
-		Where: sub.where, Keys: sub.keys, Limit: query.UnsetLimit,
-	})
+	q := query.Query{}
+	if sub.include != nil {
+		q = *sub.include
+	}
+	q.Where, q.Keys, q.Limit = sub.where, sub.keys, query.UnsetLimit
+	list, err := c.hub.opts.Find(ctx, sub.principal(c.hub.stranger), sub.class, &q)
 	if err != nil {
 		code, text := c.hub.refusal(err)
 		c.send(errorFrame(code, text, false, requestID))
@@ -315,12 +354,11 @@ func (c *client) query(ctx context.Context, m *parse.Map) {
 	}
 	b := replyFrame("result", c.member, requestID)
 	b = append(b[:len(b)-1], `,"results":[`...)
-	r := newRound(&parse.Change{Class: sub.class})
 	for i, o := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = r.appendObject(b, selectKeys(sub.class, o, nil))
+		b = appendObject(b, sub.class, selectKeys(sub.class, o, nil))
 	}
 	c.send(append(b, "]}"...))
 }

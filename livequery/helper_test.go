@@ -142,6 +142,47 @@ func (r *rig) dial(tb testing.TB) *socket {
 	return &socket{tb: tb, ws: ws}
 }
 
+// stream reads on, so that pings are answered, and gives what arrives until the
+// connection ends.
+func (s *socket) stream() <-chan string {
+	frames := make(chan string, 1000)
+	ctx := context.WithoutCancel(s.tb.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(frames)
+		for {
+			_, b, err := s.ws.Read(ctx)
+			if err != nil {
+				return
+			}
+			frames <- string(b)
+		}
+	}()
+	s.tb.Cleanup(func() {
+		_ = s.ws.CloseNow()
+		<-ended
+	})
+	return frames
+}
+
+// pings opens a connection that does nothing but answer pings, and counts them.
+func (r *rig) pings(tb testing.TB) func() int64 {
+	tb.Helper()
+	var n atomic.Int64
+	ws, resp, err := websocket.Dial(tb.Context(), r.url, &websocket.DialOptions{
+		OnPingReceived: func(context.Context, []byte) bool { n.Add(1); return true },
+	})
+	if err != nil {
+		tb.Fatalf("dial: %v", err)
+	}
+	if resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	(&socket{tb: tb, ws: ws}).stream()
+	return n.Load
+}
+
 // connect dials and connects, with further members of the message as JSON.
 func (r *rig) connect(tb testing.TB, members string) *socket {
 	tb.Helper()

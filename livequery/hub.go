@@ -55,11 +55,14 @@ type Hub struct {
 	began time.Time
 	lost  lostSubs
 
+	turns chan struct{} // holds an element for each hook and read of a story under way
+
 	quit chan struct{} // closed by Close
 	wake chan struct{} // asks resolveAll to look at identities now
 
 	subscriptions, distinct, events, dropped atomic.Int64
 	replayed, resyncs, changes, matchNanos   atomic.Int64
+	includeReads                             atomic.Int64
 }
 
 // NewHub returns a hub. It starts goroutines only once there are clients.
@@ -69,7 +72,7 @@ func NewHub(o Options) *Hub {
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
 		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
-		quit: make(chan struct{}), wake: make(chan struct{}, 1),
+		turns: make(chan struct{}, storyTurns), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
@@ -149,7 +152,15 @@ func (h *Hub) Stats() Stats {
 	return Stats{
 		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
+		IncludeReads: h.includeReads.Load(),
 	}
+}
+
+// counts returns how many clients and subscriptions there are.
+func (h *Hub) counts() (clients, subscriptions int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.clients), int(h.subscriptions.Load())
 }
 
 // Close sends every client a close frame with code 1001, and waits until all

@@ -20,10 +20,14 @@ type subscription struct {
 	where     query.Node // as the client sent it, before Normalize
 	keys      []string
 	watch     []string
-	fields    string // text of keys
-	viewKey   string // text of keys, watch and positions
-	positions bool   // events tell their position, for the client to resume from
-	head      []byte // see eventHead
+	// include is what events carry in the place of pointers, nil for nothing;
+	// includeText is its text.
+	include     *query.Query
+	includeText string
+	fields      string // text of keys
+	viewKey     string // text of keys, watch, include and positions
+	positions   bool   // events tell their position, for the client to resume from
+	head        []byte // see eventHead
 
 	// master, own (the token of the subscription) and base (the token of the
 	// connection), in this order, say who is asking.
@@ -122,11 +126,13 @@ type group struct {
 
 // view is the subscribers of a group that see the same fields of an event.
 type view struct {
-	group  *group
-	key    string
-	fields string
-	keys   []string
-	watch  []string
+	group       *group
+	key         string
+	fields      string
+	keys        []string
+	watch       []string
+	include     *query.Query // nil: nothing
+	includeText string
 	// positions: its subscribers are told the position of each event.
 	positions bool
 	subs      []*subscription
@@ -140,10 +146,15 @@ func newClassIndex(name string, source *schema.Class) *classIndex {
 
 // define sets the definition that subscriptions are planned under from now on.
 func (ci *classIndex) define(source *schema.Class) {
-	ci.source, ci.def = source, source
+	ci.source, ci.def = source, definition(ci.name, source)
+}
+
+// definition returns that of a class; one that does not exist asks for nothing.
+func definition(name string, source *schema.Class) *schema.Class {
 	if source == nil {
-		ci.def = &schema.Class{Name: ci.name}
+		return &schema.Class{Name: name}
 	}
+	return source
 }
 
 // all returns the subscriptions that get events and those that are refused.
@@ -186,7 +197,7 @@ func (ci *classIndex) place(sub *subscription, pl *planned) error {
 	i := slices.IndexFunc(g.views, func(v *view) bool { return v.key == sub.viewKey })
 	if i < 0 {
 		i = len(g.views)
-		g.views = append(g.views, &view{group: g, key: sub.viewKey, fields: sub.fields, keys: sub.keys, watch: sub.watch, positions: sub.positions})
+		g.views = append(g.views, &view{group: g, key: sub.viewKey, fields: sub.fields, keys: sub.keys, watch: sub.watch, include: sub.include, includeText: sub.includeText, positions: sub.positions})
 	}
 	v := g.views[i]
 	sub.placed, sub.view, sub.pos = true, v, len(v.subs)

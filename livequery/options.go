@@ -48,6 +48,9 @@ type Options struct {
 	// Find runs a query as a caller, for clients that ask for what their
 	// subscription holds now; nil: that is not served.
 	Find func(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error)
+	// Includes reads the objects that subscriptions ask to have included; nil:
+	// that is refused.
+	Includes Includer
 	// AppID is the application that clients must name; "": any.
 	AppID string
 	// MasterKey gives master rights to a client that connects with it from an
@@ -166,4 +169,5 @@ type Stats struct {
 	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that
 	Changes         int64 `json:"changes"`         // changes matched with subscriptions
 	MatchNanos      int64 `json:"matchNanos"`      // time spent on matching them and on queueing events
+	IncludeReads    int64 `json:"includeReads"`    // reads of objects that events include
 }

@@ -48,6 +48,11 @@ func (h *Hub) plan(sub *subscription, def *schema.Class) (*planned, error) {
 	if err := plan.CheckQuery(check); err != nil {
 		return nil, err
 	}
+	if sub.include != nil {
+		if err := h.opts.Includes.CheckInclude(sub.client.ctx, p, sub.class, sub.include); err != nil {
+			return nil, err
+		}
+	}
 	if byID(where) {
 		// The protocol counts this as a get when it comes to events.
 		if plan, err = h.opts.Gate.Authorize(p, def, schema.Get); err != nil {

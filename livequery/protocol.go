@@ -94,6 +94,8 @@ func subscribeShape() *shape {
 					"className": {kind: kindString}, "where": {kind: kindObject},
 					// fields is the old name of keys, which some SDKs still send.
 					"keys": names, "fields": names, "watch": names,
+					// include is pargo's own: pointers to send with their objects.
+					"include": names,
 				},
 			}},
 		},

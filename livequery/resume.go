@@ -207,7 +207,7 @@ func (s *shard) confirm(sub *subscription, from resume) {
 func (s *shard) replay(sub *subscription, kept *ring, missed []kept, first uint64) (frames []frame, fits bool) {
 	size := 0
 	for i := range missed {
-		r := newRound(&missed[i].change)
+		r := newRound(s.hub, &missed[i].change)
 		r.position = kept.position(first + uint64(i))
 		f, ok := r.forOne(sub)
 		if !ok {

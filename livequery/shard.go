@@ -148,7 +148,7 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 	}()
 	began := s.hub.clock()
 	s.renew(ch.Class)
-	r := newRound(ch)
+	r := newRound(s.hub, ch)
 	told, position := s.record(ch)
 	r.position = position
 	s.consult(r)
@@ -269,9 +269,17 @@ func (r *round) decide(g *group, mb, ma bool) (ev event, obj, orig stripped) {
 	return ev, obj, orig
 }
 
-// frame returns the event frame of a view, without the head of a subscription.
+// frame returns the event frame of a view, for [frame.to].
 func (r *round) frame(ev event, obj, orig stripped, v *view) frame {
-	return frame{event: ev.name, tail: r.tail(ev, obj, orig, v)}
+	return frame{event: ev.name, tail: r.tail(ev, obj, orig, v), story: r.story(ev, v)}
+}
+
+// to makes a frame that of a subscription.
+func (f *frame) to(sub *subscription) {
+	f.head = sub.head
+	if f.story != nil {
+		f.sub = sub
+	}
 }
 
 // ignores reports whether the watch list keeps an event from the view.
@@ -286,7 +294,7 @@ func (s *shard) deliver(f frame, v *view) {
 			s.late = append(s.late, sub)
 			continue
 		}
-		f.head = sub.head
+		f.to(sub)
 		if sub.client.enqueue(f) {
 			sent++
 		}
@@ -325,7 +333,7 @@ func (r *round) forOne(sub *subscription) (frame, bool) {
 		return frame{}, false
 	}
 	f := r.frame(ev, obj, orig, v)
-	f.head = sub.head
+	f.to(sub)
 	return f, true
 }
 

@@ -88,6 +88,7 @@ func hookPath(t cloudcode.Trigger, name string) string {
 		return "/requestPasswordReset"
 	case cloudcode.TriggerBeforeSave, cloudcode.TriggerAfterSave, cloudcode.TriggerBeforeDelete, cloudcode.TriggerAfterDelete,
 		cloudcode.TriggerBeforeFind, cloudcode.TriggerAfterFind, cloudcode.TriggerBeforeConnect, cloudcode.TriggerBeforeSubscribe,
+		cloudcode.TriggerAfterEvent,
 		cloudcode.TriggerJob:
 	}
 	if name == cloudcode.ConfigClass {

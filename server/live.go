@@ -48,8 +48,25 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 			}
 			return found.Objects, nil
 		},
+		Includes: liveIncludes{objs, complexity},
 	})
 	users.OnRevoke(s.hub.Revoke)
+}
+
+// liveIncludes reads what live-query events include as a find does.
+type liveIncludes struct {
+	*objects.Service
+	complexity *rest.Complexity // nil: no limit
+}
+
+// CheckInclude implements livequery.Includer.
+func (i liveIncludes) CheckInclude(ctx context.Context, p *access.Principal, class string, q *query.Query) error {
+	if i.complexity != nil && !p.Bypass() {
+		if err := i.complexity.CheckInclude(q, i.Registry().Current(), class); err != nil {
+			return err
+		}
+	}
+	return i.Service.CheckInclude(ctx, p, class, q)
 }
 
 // openLiveBus joins the live queries of other servers, as far as the options

@@ -75,6 +75,7 @@ func (s *Server) exposeLive(w *text.Writer) {
 		w.One("pargo_livequery_resyncs_total", "counter", "Subscriptions that came back too late for that.", float64(l.Resyncs))
 		w.One("pargo_livequery_changes_total", "counter", "Changes matched with subscriptions.", float64(l.Changes))
 		w.One("pargo_livequery_match_seconds_total", "counter", "Time spent on matching changes and queueing events.", time.Duration(l.MatchNanos).Seconds())
+		w.One("pargo_livequery_include_reads_total", "counter", "Reads of objects that events include.", float64(l.IncludeReads))
 	}
 	if s.live != nil {
 		b := s.live.Stats()

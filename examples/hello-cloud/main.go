@@ -14,6 +14,7 @@ func main() { command.Main(server.WithCloud(register)) }
 // register adds the hooks, functions and jobs of the application.
 func register(app *cloudcode.App) {
 	cloudcode.BeforeSave(app, checkReview, cloudcode.Validator{RequireUser: true})
+	cloudcode.AfterEvent(app, tellReview)
 	cloudcode.Func(app, "hello", hello)
 	cloudcode.Func(app, "averageStars", averageStars)
 	app.Job("removeDrafts", removeDrafts)

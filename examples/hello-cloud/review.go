@@ -24,6 +24,18 @@ func checkReview(_ context.Context, r *cloudcode.Save[Review]) error {
 	return nil
 }
 
+// tellReview keeps drafts from those who watch reviews: to them a review that
+// is finished is a new one.
+func tellReview(_ context.Context, r *cloudcode.Event[Review]) error {
+	switch {
+	case r.Object.Draft:
+		r.SendEvent = false
+	case r.Original != nil && r.Original.Draft:
+		r.Event, r.EventRequest.Original = "create", nil
+	}
+	return nil
+}
+
 func hello(_ context.Context, r *cloudcode.Call[struct{ Name string }]) (string, error) {
 	return "Hello, " + r.Params.Name + "!", nil
 }

@@ -99,6 +99,66 @@ func (n *includeNode) project(o *parse.Object) *parse.Object {
 	return &c
 }
 
+// Include returns copies of objects of a class, as a find of the caller has
+// given them, with what q includes in them as he may see it now.
+func (s *Service) Include(ctx context.Context, p *access.Principal, class string, list []*parse.Object, q *query.Query) ([]*parse.Object, error) {
+	out := make([]*parse.Object, len(list))
+	for i, o := range list {
+		out[i] = o.Clone()
+	}
+	c, err := s.class(p, class, schema.Get)
+	if err != nil || c == nil {
+		return out, err
+	}
+	r := &reading{s: s, p: p, class: c, op: schema.Get, q: *q}
+	if top := r.includes(); top != nil {
+		err = s.include(ctx, p, out, top, q.Advice.ForIncludes())
+	}
+	return out, err
+}
+
+// CheckInclude refuses what a query includes if the caller may not get objects
+// of a class that its pointers lead to. What stands in lists and in objects is
+// known only once it is read.
+func (s *Service) CheckInclude(ctx context.Context, p *access.Principal, class string, q *query.Query) error {
+	c := s.reg.Current().Class(class)
+	if c == nil {
+		return nil
+	}
+	r := &reading{s: s, p: p, class: c, op: schema.Get, q: *q}
+	return s.checkInclude(ctx, p, c, r.includes())
+}
+
+func (s *Service) checkInclude(ctx context.Context, p *access.Principal, c *schema.Class, n *includeNode) error {
+	if n == nil || c == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.children)) {
+		f := c.Field(name)
+		if f == nil || f.Type != schema.Pointer {
+			continue
+		}
+		target, err := s.class(p, f.TargetClass, schema.Get)
+		if err != nil {
+			return err
+		}
+		if target == nil {
+			continue
+		}
+		rule, _ := s.rule(target.Name)
+		if err := rule.Authorize(ctx, p, schema.Get); err != nil {
+			return err
+		}
+		if _, err := s.o.Gate.Authorize(p, target, schema.Get); err != nil {
+			return err
+		}
+		if err := s.checkInclude(ctx, p, target, n.children[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // level is one step of an include: objects and what to include in them.
 type level struct {
 	node    *includeNode

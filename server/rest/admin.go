@@ -51,7 +51,8 @@ func liveStats(_ context.Context, c *call) (reply, error) {
 		parse.MapField{Key: "replayed", Value: float64(s.Replayed)},
 		parse.MapField{Key: "resyncs", Value: float64(s.Resyncs)},
 		parse.MapField{Key: "changes", Value: float64(s.Changes)},
-		parse.MapField{Key: "matchNanoseconds", Value: float64(s.MatchNanos)})
+		parse.MapField{Key: "matchNanoseconds", Value: float64(s.MatchNanos)},
+		parse.MapField{Key: "includeReads", Value: float64(s.IncludeReads)})
 	c.bufs.out = parse.AppendJSON(c.bufs.out[:0], m)
 	return reply{json: c.bufs.out}, nil
 }

@@ -36,12 +36,12 @@ func (c *call) parseQuery(class string, params *parse.Map) (*query.Query, error)
 	if err != nil {
 		return nil, err
 	}
-	return q, x.includes(q, c.objs.Registry().Current(), class)
+	return q, x.CheckInclude(q, c.objs.Registry().Current(), class)
 }
 
-// includes checks the paths of include, those that follow from dotted keys
+// CheckInclude checks the paths of include, those that follow from dotted keys
 // among them.
-func (x *Complexity) includes(q *query.Query, s *schema.Snapshot, class string) error {
+func (x *Complexity) CheckInclude(q *query.Query, s *schema.Snapshot, class string) error {
 	deepest := 0
 	for _, path := range q.Include {
 		deepest = max(deepest, strings.Count(path, ".")+1)
