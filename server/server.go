@@ -28,6 +28,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/jobs"
 	"github.com/pargo-baas/pargo/internal/logstore"
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/internal/redact"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/livequery"
 	"github.com/pargo-baas/pargo/livequery/redisbus"
@@ -134,7 +135,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		set.now = time.Now
 	}
 	logs := &logstore.Store{}
-	set.log = slog.New(logs.Handler(set.log.Handler()))
+	set.log = slog.New(redact.Handler(logs.Handler(set.log.Handler())))
 	s := &Server{cfg: cfg, log: set.log, now: set.now, logs: logs, custom: set}
 	s.state.Store(&stateStarting)
 	var closers []func()

@@ -256,6 +256,9 @@ func (c *Config) setJSON(o option, raw json.RawMessage) error {
 	f := reflect.ValueOf(c).Elem().Field(o.index)
 	switch f.Kind() { //nolint:exhaustive // the kinds that Config has
 	case reflect.String:
+		if o.secret {
+			return errors.New("must be a string")
+		}
 		return fmt.Errorf("must be a string, not %s", raw)
 	case reflect.Bool:
 		// As the reference has it, anything but true and 1 is false.

@@ -30,11 +30,11 @@ import (
 // Keys are the credentials of the application; an empty one is not in use.
 type Keys struct {
 	AppID          string
-	Master         string
-	ReadOnlyMaster string
-	Maintenance    string
+	Master         string `secret:""`
+	ReadOnlyMaster string `secret:""`
+	Maintenance    string `secret:""`
 	// Client lists the client keys; if there is any, clients must present one.
-	Client []string
+	Client []string `secret:""`
 }
 
 // IPList says from which addresses a key may be used.
