@@ -24,9 +24,11 @@ type mapping struct {
 }
 
 type mappedField struct {
-	name  string
-	index []int
-	codec *codec
+	name string
+	// required: a create sends the field even if it is zero.
+	required bool
+	index    []int
+	codec    *codec
 }
 
 // codec turns values of one Go type into those of parse and back.
@@ -78,7 +80,11 @@ func compileMapping(t reflect.Type, outer []reflect.Type) (*mapping, error) {
 		if tag == "-" || !f.IsExported() || f.Anonymous && !tagged {
 			continue
 		}
-		name := tag
+		name, options, _ := strings.Cut(tag, ",")
+		if options != "" && options != "required" {
+			errs = append(errs, fmt.Errorf("field %s of %s: unknown option %q", f.Name, t, options))
+			continue
+		}
 		if name == "" {
 			name = wireName(f.Name)
 		}
@@ -87,7 +93,7 @@ func compileMapping(t reflect.Type, outer []reflect.Type) (*mapping, error) {
 			errs = append(errs, fmt.Errorf("field %s of %s: %w", f.Name, t, err))
 			continue
 		}
-		m.fields = append(m.fields, mappedField{name: name, index: f.Index, codec: c})
+		m.fields = append(m.fields, mappedField{name: name, required: options != "", index: f.Index, codec: c})
 	}
 	return m, errors.Join(errs...)
 }
@@ -128,7 +134,12 @@ func codecOf(t reflect.Type, outer []reflect.Type) (*codec, error) {
 				*into.Addr().Interface().(*time.Time) = d.Time()
 			}
 			return ok
-		}, encode: func(v reflect.Value) parse.Value { return parse.NewDate(v.Interface().(time.Time)) }}, nil
+		}, encode: func(v reflect.Value) parse.Value {
+			if v.IsZero() { // no time
+				return nil
+			}
+			return parse.NewDate(v.Interface().(time.Time))
+		}}, nil
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -227,7 +238,8 @@ func passing(t reflect.Type, wants string) *codec {
 		into.Set(rv)
 		return true
 	}, encode: func(v reflect.Value) parse.Value {
-		if v.Kind() == reflect.Pointer && v.IsNil() {
+		// A pointer to nothing is none, be it of Go or of Parse.
+		if v.IsZero() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice || wants == "Pointer") {
 			return nil
 		}
 		return v.Interface()
@@ -262,7 +274,12 @@ func sliceCodec(t reflect.Type, outer []reflect.Type) (*codec, error) {
 				into.SetBytes(b)
 			}
 			return ok
-		}, encode: func(v reflect.Value) parse.Value { return parse.Bytes(v.Bytes()) }}, nil
+		}, encode: func(v reflect.Value) parse.Value {
+			if v.IsNil() {
+				return nil
+			}
+			return parse.Bytes(v.Bytes())
+		}}, nil
 	}
 	inner, err := codecOf(t.Elem(), outer)
 	if err != nil {
@@ -379,8 +396,8 @@ func (m *mapping) object(o *parse.Object, into reflect.Value) error {
 }
 
 // write gives the object what the struct has, as far as it differs. A field
-// that the object does not have stays away while it is zero; a pointer that
-// became nil takes its field away.
+// that the object does not have stays away while it is zero; a pointer, list or
+// time that became zero takes its field away.
 func (m *mapping) write(o *parse.Object, from reflect.Value) {
 	for i := range m.fields {
 		f := &m.fields[i]
@@ -423,7 +440,7 @@ func (m *mapping) asMap(from reflect.Value) *parse.Map {
 }
 
 // body is asMap for a write: without system fields that the server gives, and
-// without values that are zero.
+// without values that are zero, unless they are required.
 func (m *mapping) body(from reflect.Value) *parse.Map {
 	out := &parse.Map{}
 	for i := range m.fields {
@@ -433,9 +450,36 @@ func (m *mapping) body(from reflect.Value) *parse.Map {
 		case parse.KeyObjectID, parse.KeyCreatedAt, parse.KeyUpdatedAt:
 			continue
 		}
-		if !field.IsZero() {
-			out.Set(f.name, f.codec.encode(field))
+		if field.IsZero() && !f.required {
+			continue
 		}
+		if v := f.codec.encode(field); v != nil {
+			out.Set(f.name, v)
+		}
+	}
+	return out
+}
+
+// changes is what a write has to say for an object to become as the struct,
+// which was read from the loan of it.
+func (m *mapping) changes(was *parse.Object, l *parse.Loan, lent *parse.Object, now reflect.Value) *parse.Map {
+	m.write(lent, now)
+	out := &parse.Map{}
+	fields, acl := l.Returned(lent)
+	if fields {
+		for k, v := range lent.Fields.All() {
+			if old, ok := was.Get(k); !ok || !parse.Equal(old, v) {
+				out.Set(k, v)
+			}
+		}
+		for k := range was.Fields.All() {
+			if !lent.Fields.Has(k) {
+				out.Set(k, parse.Delete{})
+			}
+		}
+	}
+	if acl {
+		out.Set(parse.KeyACL, lent.ACL.Value())
 	}
 	return out
 }

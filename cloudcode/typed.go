@@ -93,7 +93,8 @@ func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write boo
 // BeforeSave registers [App.BeforeSave] for the class of a struct: the one
 // that its method ParseClass or a tag `parse:"class=…"` names, or else its name.
 // Fields are mapped by the tag `parse:"name"`, or else by their name with a
-// small first letter; `parse:"-"` leaves one out.
+// small first letter; `parse:"-"` leaves one out, and `parse:"name,required"`
+// makes [Create] send it even if it is zero. `pargo gen go` writes such structs.
 func BeforeSave[T any](a *App, f func(ctx context.Context, r *Save[T]) error, opts ...Option) {
 	typed[T](a, TriggerBeforeSave, func(m *mapping) {
 		if f == nil {
@@ -259,8 +260,49 @@ func Find[T any](ctx context.Context, c Client, q query.Query) ([]*T, error) {
 	return list, nil
 }
 
+// Update reads an object as a struct, lets change change it, and writes the
+// fields that it has changed, if there are any. It returns the object as it is
+// stored then. Called by itself it may undo what others write in between:
+// within [Client.InTx] it does not.
+func Update[T any](ctx context.Context, c Client, id string, change func(v *T) error) (*T, error) {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.Get(ctx, m.class, id)
+	if err != nil {
+		return nil, err
+	}
+	var l parse.Loan // the object is not this hook's to change
+	lent := l.Lend(o)
+	v, err := load[T](m, lent)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(v); err != nil {
+		return nil, err
+	}
+	fields := m.changes(o, &l, lent, reflect.ValueOf(v).Elem())
+	if fields.Len() == 0 {
+		return v, nil
+	}
+	if o, err = c.Update(ctx, m.class, id, fields); err != nil {
+		return nil, err
+	}
+	return load[T](m, o)
+}
+
+// ClassOf returns the class of a struct, as [BeforeSave] finds it.
+func ClassOf[T any]() string {
+	m, err := mappingOf(reflect.TypeFor[T]())
+	if err != nil {
+		return reflect.TypeFor[T]().Name()
+	}
+	return m.class
+}
+
 // Create stores a struct as a new object and returns it as stored. Fields that
-// are zero are not sent.
+// are zero are not sent, unless their tag says that they are required.
 func Create[T any](ctx context.Context, c Client, v *T) (*T, error) {
 	m, err := mappingOf(reflect.TypeFor[T]())
 	if err != nil {

@@ -72,6 +72,7 @@ func TestTypedSave(t *testing.T) {
 		"set, unset and order": {`{"title":"t","note":"n","stars":1}`, func(p *post) { p.Title, p.Note, p.Score = "T", nil, 2.5 }, `{"title":"T","stars":1,"score":2.5}`, 0, ""},
 		"to zero":              {`{"stars":3}`, func(p *post) { p.Stars = 0 }, `{"stars":0}`, 0, ""},
 		"inside":               {`{"address":{"street":"s","zipCode":1}}`, func(p *post) { p.Address.Zip++ }, `{"address":{"street":"s","zipCode":2}}`, 0, ""},
+		"emptied":              {`{"at":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"},"author":{"__type":"Pointer","className":"_User","objectId":"u"},"tags":["a"],"raw":{"__type":"Bytes","base64":"AAE="}}`, func(p *post) { p.At, p.Author, p.Tags, p.Raw = time.Time{}, &parse.Pointer{}, nil, nil }, `{}`, 0, ""},
 		"lists":                {`{"tags":["a"]}`, func(p *post) { p.Tags = append(p.Tags, "b") }, `{"tags":["a","b"]}`, 0, ""},
 		"a wrong type":         {`{"stars":"many"}`, func(*post) {}, "", parse.IncorrectType, "schema mismatch for BlogPost.stars; expected whole Number but got String"},
 		"no whole number":      {`{"stars":1.5}`, func(*post) {}, "", parse.IncorrectType, "schema mismatch for BlogPost.stars; expected whole Number but got Number"},

@@ -30,3 +30,5 @@
 // A full card number is never stored: in a PaymentMethod it is masked to its
 // last four digits ([MaskCards]), in descriptions it is refused.
 package paymentgateway
+
+//go:generate go run ../../cmd/pargo gen go ../../schema.json --out classes.go

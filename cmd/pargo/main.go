@@ -29,6 +29,7 @@ Usage:
   pargo schema pull              print the schema.json of a database
   pargo doctor [URL] [flags]     examine a server: what is wrong, which indexes are missing
   pargo init DIR                 write a server with cloud code of your own
+  pargo gen go|ts [SCHEMA]       write types for the classes of a schema.json
   pargo health [FILE] [flags]    ask a running server whether it is well
   pargo version                  print the version
 
@@ -113,6 +114,8 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "doctor":
 		return doctorCommand(ctx, rest, environ, stdout, stderr)
+	case "gen":
+		return genCommand(rest, streams{os.Stdin, stdout, stderr, atTerminal()})
 	case "init":
 		if wantsHelp(rest) {
 			_, err := fmt.Fprint(stdout, initUsage)

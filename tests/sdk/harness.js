@@ -9,8 +9,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Parse from 'parse/node';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
 // A server with cloud code in Go: that of examples/hello-cloud.
 export const helloCloud = process.env.HELLO_CLOUD_BIN ?? path.join(root, 'bin', 'hello-cloud');
 

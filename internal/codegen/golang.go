@@ -1,0 +1,85 @@
+package codegen
+
+import (
+	"bytes"
+	"fmt"
+	"go/token"
+
+	"github.com/pargo-baas/pargo/schema"
+)
+
+// Go returns a file of the package with a struct for each class, which the
+// typed hooks of the package cloudcode take. What an object may lack is a
+// pointer or otherwise nil, except for strings: there "" is none.
+func Go(pkg string, classes []*schema.Class) ([]byte, error) {
+	if !token.IsIdentifier(pkg) || pkg == "_" {
+		return nil, fmt.Errorf("%q is no name of a Go package", pkg)
+	}
+	if len(classes) == 0 {
+		return nil, errNoClasses
+	}
+	list := named(classes, nil, goName, goName, "ID", "CreatedAt", "UpdatedAt", "ACL", "ParseClass")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, header, "go")
+	fmt.Fprintf(&b, "\npackage %s\n\nimport (\n\t\"time\"\n\n\t\"github.com/pargo-baas/pargo/parse\"\n)\n", pkg)
+	for i := range list {
+		list[i].golang(&b)
+	}
+	return b.Bytes(), nil
+}
+
+func (c *class) golang(b *bytes.Buffer) {
+	b.WriteString("\n")
+	comment(b, "// ", joined(fmt.Sprintf("%s is an object of the class %s.", c.name, c.Name), c.Comment))
+	fmt.Fprintf(b, "type %s struct {\n\t// ID is the objectId.\n\tID string\n", c.name)
+	for i := range c.fields {
+		f := &c.fields[i]
+		comment(b, "\t// ", joined(f.name+": "+f.facts(), f.Comment))
+		option := ""
+		if f.Required && f.Default == nil {
+			option = ",required"
+		}
+		fmt.Fprintf(b, "\t%s %s `parse:\"%s%s\"`\n", f.name, f.golang(), f.Name, option)
+	}
+	b.WriteString("\t// CreatedAt is when the object was made.\n\tCreatedAt time.Time\n" +
+		"\t// UpdatedAt is when it was changed last.\n\tUpdatedAt time.Time\n" +
+		"\t// ACL says who may read and write the object; nil: everybody.\n\tACL *parse.ACL\n}\n")
+	fmt.Fprintf(b, "\n// ParseClass names the class.\nfunc (%s) ParseClass() string { return %q }\n", c.name, c.Name)
+}
+
+// golang is the Go type of a field.
+func (f *field) golang() string {
+	t, nilable := "", false
+	switch f.Type {
+	case schema.String:
+		return "string"
+	case schema.Number:
+		t = "float64"
+	case schema.Boolean:
+		t = "bool"
+	case schema.Date:
+		t = "time.Time"
+	case schema.Object:
+		t, nilable = "*parse.Map", true
+	case schema.Array:
+		t, nilable = "parse.Array", true
+	case schema.GeoPoint:
+		t = "parse.GeoPoint"
+	case schema.File:
+		t = "parse.File"
+	case schema.Bytes:
+		t, nilable = "parse.Bytes", true
+	case schema.Polygon:
+		t, nilable = "*parse.Polygon", true
+	case schema.Pointer:
+		t = "parse.Pointer"
+	case schema.Relation:
+		t = "parse.Relation"
+	case schema.ACL:
+		t, nilable = "*parse.ACL", true
+	}
+	if f.optional() && !nilable {
+		return "*" + t
+	}
+	return t
+}
