@@ -27,6 +27,7 @@ Usage:
   pargo schema plan FILE         print what serving a schema.json would change
   pargo schema apply FILE        change a database so, without serving it
   pargo schema pull              print the schema.json of a database
+  pargo migrate --from URI --to URI   copy a database to another one, of whatever kind
   pargo doctor [URL] [flags]     examine a server: what is wrong, which indexes are missing
   pargo init DIR                 write a server with cloud code of your own
   pargo gen go|ts [SCHEMA]       write types for the classes of a schema.json
@@ -47,7 +48,7 @@ func main() {
 }
 
 // errUsage ends the program with status 2, as wrong use of a command does.
-var errUsage = errors.New("wrong use")
+var errUsage = command.ErrUsage
 
 // exitError ends the program with a status that a command documents; without
 // a reason it says nothing.
@@ -112,6 +113,12 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return liveCommand(ctx, rest, environ, stdout, stderr)
 	case "schema":
 		return schemaCommand(ctx, rest, environ, streams{os.Stdin, stdout, stderr, atTerminal()})
+	case "migrate":
+		if wantsHelp(rest) {
+			_, err := fmt.Fprint(stdout, command.MigrateHelp)
+			return err
+		}
+		return command.Migrate(ctx, rest, environ, stdout, stderr)
 	case "doctor":
 		return doctorCommand(ctx, rest, environ, stdout, stderr)
 	case "gen":

@@ -36,6 +36,7 @@ var allowed = map[string]string{
 	"internal/storage/mongo":       "parse query schema internal/storage",
 	"internal/doctor":              "parse query schema internal/storage",
 	"internal/codegen":             "parse schema",
+	"internal/migrate":             "parse query schema internal/storage",
 	"internal/storage/storagetest": "parse query schema internal/storage",
 	"cloudcode":                    "parse query",
 	"cloudcode/paymentgateway":     "parse query cloudcode",
@@ -57,7 +58,7 @@ var allowed = map[string]string{
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore livequery internal/metrics",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
-		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
+		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/migrate internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
 		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact",
 	"cmd/pargo":         "server server/command server/config schema internal/codegen",
 	"internal/archtest": "",
