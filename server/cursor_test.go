@@ -103,7 +103,7 @@ func TestCursorWalk(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(1, 2))
 			var items []string
 			for range 40 {
-				items = append(items, `{"method":"POST","path":"/parse/classes/A","body":`+randomObject(rnd)+`}`)
+				items = append(items, `{"method":"POST","path":"/parse/classes/A","body":`+randomObject(rnd, s.Typed)+`}`)
 			}
 			for len(items) > 0 {
 				s.Do(t, &scenario.Step{Name: "fill", Method: "POST", Path: "/batch", Body: `{"requests":[` + strings.Join(items[:10], ",") + `]}`, Lacks: []string{`"error"`}})
@@ -197,7 +197,7 @@ func cursorOf(body string) string {
 	return answer.Cursor
 }
 
-func randomObject(rnd *rand.Rand) string {
+func randomObject(rnd *rand.Rand, typed bool) string {
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
 	date := func() string {
 		return fmt.Sprintf(`{"__type":"Date","iso":"2020-01-0%dT00:00:00.000Z"}`, 1+rnd.IntN(3))
@@ -205,9 +205,13 @@ func randomObject(rnd *rand.Rand) string {
 	mixed := func() string {
 		return pick("1", "2", `"a"`, `"b"`, "true", "false", "null", `{"x":1}`, `[3,1]`, date())
 	}
+	nul := `"\u0000"`
+	if typed {
+		nul = `"z"`
+	}
 	fields := map[string]string{
 		"n": pick("0", "1", "2", "-1.5", "1e300", "9007199254740993", "null"),
-		"s": pick(`""`, `"a"`, `"ab"`, `"B"`, `"ä"`, `"\u0000"`, "null"),
+		"s": pick(`""`, `"a"`, `"ab"`, `"B"`, `"ä"`, nul, "null"),
 		"b": pick("true", "false", "null"), "d": pick(date(), date(), "null"),
 		"o": `{"k":` + mixed() + `,"m":{"k":` + mixed() + `}}`, "a": pick("[]", "[1]", `["a"]`, "null"),
 		"p": pick(`{"__type":"Pointer","className":"A","objectId":"x"}`, `{"__type":"Pointer","className":"A","objectId":"y"}`, "null"),

@@ -108,7 +108,7 @@ func TestConfig(t *testing.T) {
 			{Name: "nothing yet", Path: "/config", JSON: `{"params":{}}`},
 			{Name: "clients write none", Method: "PUT", Path: "/config", Body: `{"params":{"a":1}}`, Status: 403},
 			{Name: "nor the read-only key", Method: "PUT", Path: "/config", Header: asReadOnly, Body: `{"params":{"a":1}}`, Code: parse.OperationForbidden},
-			{Name: "write", Method: "PUT", Path: "/config", As: "master", Body: `{"params":{"a":1,"secret":"s","list":[1],"at":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"}},"masterKeyOnly":{"secret":true,"other":true}}`, JSON: `{"result":true}`},
+			{Name: "write", Method: "PUT", Path: "/config", As: "master", Body: `{"params":{"a":1,"at":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"},"list":[1],"secret":"s"},"masterKeyOnly":{"secret":true,"other":true}}`, JSON: `{"result":true}`},
 			{Name: "master reads", Path: "/config", As: "master", JSON: `{"params":{"a":1,"secret":"s","list":[1],"at":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"}},"masterKeyOnly":{"a":false,"secret":true,"list":false,"at":false}}`},
 			{Name: "clients read", Path: "/config", JSON: `{"params":{"a":1,"list":[1],"at":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"}},"masterKeyOnly":{"a":false,"list":false,"at":false}}`, Lacks: []string{"secret"}},
 			{Name: "operations", Method: "PUT", Path: "/config", As: "master", Body: `{"params":{"a":{"__op":"Increment","amount":2},"list":{"__op":"AddUnique","objects":[1,2]},"at":{"__op":"Delete"}}}`, JSON: `{"result":true}`},
@@ -118,7 +118,7 @@ func TestConfig(t *testing.T) {
 			{Name: "a hook refuses", Method: "PUT", Path: "/config", As: "master", Body: `{"params":{"forbidden":1}}`, Code: parse.ScriptFailed, Error: "not this one"},
 			{Name: "nothing to write", Method: "PUT", Path: "/config", As: "master", Body: `{}`, JSON: `{"result":true}`},
 			{Name: "no object", Method: "PUT", Path: "/config", As: "master", Body: `{"params":[]}`, Code: parse.InvalidJSON},
-			{Name: "hooks", Method: "POST", Path: "/functions/saves", JSON: `{"result":["before {}","after {\"a\":1,\"secret\":\"s\",\"list\":[1],\"at\":{\"__type\":\"Date\",\"iso\":\"2026-01-01T00:00:00.000Z\"}}","*","after {\"a\":3,\"secret\":\"s\",\"list\":[1,2]}","*","*","*","*","*"]}`},
+			{Name: "hooks", Method: "POST", Path: "/functions/saves", JSON: `{"result":["before {}","after {\"a\":1,\"at\":{\"__type\":\"Date\",\"iso\":\"2026-01-01T00:00:00.000Z\"},\"list\":[1],\"secret\":\"s\"}","*","after {\"a\":3,\"list\":[1,2],\"secret\":\"s\"}","*","*","*","*","*"]}`},
 		},
 	}})
 }

@@ -21,6 +21,7 @@ type operatorCase struct {
 	code                  parse.Code
 	text                  string
 	master                bool
+	typed                 string // want where a null is a missing value
 }
 
 // short forms of the values in where clauses.
@@ -132,10 +133,10 @@ var operatorCases = []operatorCase{
 	{op: "$nin", name: "Pointers", where: `{"p":{"$nin":[<w1>]}}`, want: "bde"},
 	{op: "$nin", name: "no array", where: `{"s":{"$nin":1}}`, code: parse.InvalidJSON, text: "bad $nin value"},
 
-	{op: "$exists", name: "true", where: `{"n":{"$exists":true}}`, want: "abcd"},
-	{op: "$exists", name: "false", where: `{"n":{"$exists":false}}`, want: "e"},
+	{op: "$exists", name: "true", where: `{"n":{"$exists":true}}`, want: "abcd", typed: "abc"},
+	{op: "$exists", name: "false", where: `{"n":{"$exists":false}}`, want: "e", typed: "de"},
 	{op: "$exists", name: "any truth", where: `{"b":{"$exists":1}}`, want: "ab"},
-	{op: "$exists", name: "Pointer", where: `{"p":{"$exists":false}}`, want: "e"},
+	{op: "$exists", name: "Pointer", where: `{"p":{"$exists":false}}`, want: "e", typed: "de"},
 	{op: "$exists", name: "dotted", where: `{"o.deep":{"$exists":true}}`, want: "a"},
 	{op: "$exists", name: "dotted, false", where: `{"o.deep":{"$exists":false}}`, want: "bcde"},
 	{op: "$exists", name: "unknown field", where: `{"nope":{"$exists":false}}`, want: "abcde"},
@@ -300,12 +301,18 @@ func TestOperators(t *testing.T) {
 		if c.master {
 			st.As = "master"
 		}
-		if c.code == 0 {
-			list := make([]string, 0, len(c.want))
-			for _, id := range c.want {
+		answer := func(want string) string {
+			list := make([]string, 0, len(want))
+			for _, id := range want {
 				list = append(list, fmt.Sprintf(`{"objectId":"%c","...":0}`, id))
 			}
-			st.JSON = fmt.Sprintf(`{"results":[%s],"count":%d}`, strings.Join(list, ","), len(c.want))
+			return fmt.Sprintf(`{"results":[%s],"count":%d}`, strings.Join(list, ","), len(want))
+		}
+		if c.code == 0 {
+			st.JSON = answer(c.want)
+		}
+		if c.typed != "" {
+			st.TypedJSON = answer(c.typed)
 		}
 		steps = append(steps, st)
 	}

@@ -162,7 +162,10 @@ func TestSystemClasses(t *testing.T) {
 	} {
 		served = append(served,
 			scenario.Step{Name: "create " + class, Method: "POST", Path: "/classes/" + class, As: "master", Body: body, Status: 201, Save: map[string]string{"objectId": "id"}},
-			scenario.Step{Name: "find " + class, Path: "/classes/" + class, As: "master", JSON: `{"results":[{"objectId":"{{id}}","createdAt":"*","updatedAt":"*",` + body[1:] + `]}`},
+			scenario.Step{
+				Name: "find " + class, Path: "/classes/" + class, As: "master", JSON: `{"results":[{"objectId":"{{id}}","createdAt":"*","updatedAt":"*",` + body[1:] + `]}`,
+				TypedJSON: `{"results":[{"objectId":"{{id}}","...":0,` + body[1:] + `]}`, // tables of Parse Server without dates
+			},
 			scenario.Step{Name: "get " + class, Path: "/classes/" + class + "/{{id}}", As: "master", JSON: `{"objectId":"{{id}}","...":0}`},
 			scenario.Step{Name: "new field of " + class, Method: "PUT", Path: "/classes/" + class + "/{{id}}", As: "master", Body: `{"extra":1}`, JSON: `{"updatedAt":"*"}`},
 			scenario.Step{Name: "delete " + class, Method: "DELETE", Path: "/classes/" + class + "/{{id}}", As: "master", JSON: `{}`},

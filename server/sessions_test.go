@@ -28,13 +28,13 @@ func TestSessionUpgrade(t *testing.T) {
 		{Name: "of a legacy token", Config: func(c *config.Config) { c.MaintenanceKey = "keep" }, Steps: []scenario.Step{
 			signUp("alice"),
 			{
-				Name: "an old database has one", Method: "PUT", Path: "/users/{{alice.id}}", Body: `{"_session_token":"old"}`,
+				Name: "an old database has one", Method: "PUT", Path: "/users/{{alice.id}}", Body: `{"_session_token":"old"}`, Untyped: true,
 				Header: map[string]string{"X-Parse-Maintenance-Key": "keep"},
 			},
 			{Name: "is not good for anything else", Path: "/users/me", Header: legacy("old"), Code: parse.InvalidSessionToken, Error: "Invalid session token"},
 			{Name: "unknown", Method: "POST", Path: upgrade, Header: legacy("other"), Code: parse.InvalidSessionToken, Error: "invalid legacy session token"},
-			{Name: "upgraded", Method: "POST", Path: upgrade, Header: legacy("old"), Status: 200, JSON: `{"sessionToken":"*","...":0}`, Save: map[string]string{"sessionToken": "new.token"}},
-			{Name: "is good", Path: "/users/me", As: "new", JSON: `{"objectId":"{{alice.id}}","...":0}`, Lacks: []string{"_session_token"}},
+			{Name: "upgraded", Method: "POST", Path: upgrade, Header: legacy("old"), Untyped: true, Status: 200, JSON: `{"sessionToken":"*","...":0}`, Save: map[string]string{"sessionToken": "new.token"}},
+			{Name: "is good", Path: "/users/me", As: "new", Untyped: true, JSON: `{"objectId":"{{alice.id}}","...":0}`, Lacks: []string{"_session_token"}},
 			{Name: "once", Method: "POST", Path: upgrade, Header: legacy("old"), Code: parse.InvalidSessionToken, Error: "invalid legacy session token"},
 		}},
 	})

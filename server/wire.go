@@ -16,6 +16,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/mongo"
+	"github.com/pargo-baas/pargo/internal/storage/postgres"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
@@ -86,7 +87,12 @@ func openStore(ctx context.Context, cfg config.Config, providers []string, log *
 	if err != nil {
 		return nil, err
 	}
-	if db.Kind == config.MongoDB {
+	switch db.Kind {
+	case config.PostgreSQL:
+		return postgres.Open(ctx, postgres.Options{
+			URI: db.Location, Params: use.Postgres, AuthProviders: providers, MaxTime: use.MaxTime, Log: log,
+		})
+	case config.MongoDB:
 		return mongo.Open(ctx, mongo.Options{
 			URI: db.Location, CollectionPrefix: cfg.CollectionPrefix, AuthProviders: providers, MaxTime: use.MaxTime,
 			Driver: use.Driver, Log: log,

@@ -32,7 +32,9 @@ var allowed = map[string]string{
 	"internal/mail/capture":        "internal/mail internal/mustache",
 	"internal/access":              "parse query schema",
 	"internal/storage":             "parse query schema",
-	"internal/storage/sqlite":      "parse query schema internal/storage internal/words",
+	"internal/storage/sqlgen":      "parse query",
+	"internal/storage/sqlite":      "parse query schema internal/storage internal/storage/sqlgen internal/words",
+	"internal/storage/postgres":    "parse query schema internal/storage internal/storage/sqlgen",
 	"internal/storage/mongo":       "parse query schema internal/storage",
 	"internal/doctor":              "parse query schema internal/storage",
 	"internal/codegen":             "parse schema",
@@ -57,7 +59,7 @@ var allowed = map[string]string{
 	"internal/logstore":            "",
 	"server/rest":                  "parse query schema internal/access internal/storage cloudcode internal/objects internal/auth internal/doctor internal/cache cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore livequery internal/metrics",
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
-	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo " +
+	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo internal/storage/postgres " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/migrate internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
 		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact",
 	"cmd/pargo":         "server server/command server/config schema internal/codegen",
@@ -74,6 +76,7 @@ var confined = map[string]string{
 	"database/sql":                "internal/storage/sqlite",
 	"modernc.org/sqlite":          "internal/storage/sqlite",
 	"go.mongodb.org/mongo-driver": "internal/storage/mongo internal/scenario",
+	"github.com/jackc/pgx":        "internal/storage/postgres internal/scenario",
 	"github.com/gin-gonic/gin":    "server server/rest",
 	"github.com/coder/websocket":  "livequery",
 	"github.com/wneessen/go-mail": "internal/mail/smtp",

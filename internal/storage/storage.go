@@ -207,6 +207,15 @@ type Indexer interface {
 // AsIndexer returns the Indexer of a store or of one that it decorates, or nil.
 func AsIndexer(s Store) Indexer { return as[Indexer](s) }
 
+// Typed is a Store that keeps fields in columns of their type: a null at the top
+// level of an object is a missing value, numbers there are doubles, internal
+// fields are those of users that Parse Server has, and no text has the character
+// \u0000. Ask with IsTyped.
+type Typed interface{ TypedColumns() }
+
+// IsTyped reports whether a store, or one that it decorates, is Typed.
+func IsTyped(s Store) bool { return as[Typed](s) != nil }
+
 // as looks for an optional interface in a store and in those it decorates.
 func as[T any](s Store) T {
 	for s != nil {

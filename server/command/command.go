@@ -71,7 +71,9 @@ func banner(w io.Writer, version string, cfg config.Config, s *server.Server, ge
 	}
 	data := db.Location
 	switch {
-	case db.Kind != config.SQLite:
+	case db.Kind == config.PostgreSQL:
+		data = "PostgreSQL"
+	case db.Kind == config.MongoDB:
 		data = "MongoDB"
 	case data == "":
 		data = "in memory (lost at the end)"

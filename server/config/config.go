@@ -41,7 +41,7 @@ type Config struct {
 	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, a number of hops, or a list of proxy addresses whose X-Forwarded-For is believed."`
 	MaxUploadSize   string `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
 
-	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://… ; default a SQLite file in dataDir."`
+	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://…, postgres://… ; default a SQLite file in dataDir."`
 	CollectionPrefix string          `opt:"collectionPrefix" env:"PARSE_SERVER_COLLECTION_PREFIX" help:"Prefix of collection names (MongoDB)."`
 	DatabaseOptions  json.RawMessage `opt:"databaseOptions" env:"PARSE_SERVER_DATABASE_OPTIONS" help:"{\"maxTimeMS\":ms,\"allowPublicExplain\":false,…}: how the database is used."`
 	Durability       string          `opt:"durability" env:"PARSE_SERVER_DURABILITY" help:"SQLite: full (an acknowledged write survives a power cut) or normal (it survives a crash of the process)."`
@@ -316,8 +316,9 @@ func (c *Config) Validate() error {
 
 // Database kinds.
 const (
-	SQLite  = "sqlite"
-	MongoDB = "mongodb"
+	SQLite     = "sqlite"
+	MongoDB    = "mongodb"
+	PostgreSQL = "postgresql"
 )
 
 // DB says which database to open.
@@ -345,9 +346,9 @@ func (c *Config) Database() (DB, error) {
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		return DB{MongoDB, c.DatabaseURI}, nil
 	case scheme == "postgres" || scheme == "postgresql":
-		return DB{}, fmt.Errorf("The option databaseURI asks for PostgreSQL, which this version does not serve yet: use sqlite:FILE or mongodb://….")
+		return DB{PostgreSQL, c.DatabaseURI}, nil
 	}
-	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite: or mongodb://, not %q.", scheme+":")
+	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite:, mongodb:// or postgres://, not %q.", scheme+":")
 }
 
 // MaxBody returns maxUploadSize in bytes.

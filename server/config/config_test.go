@@ -112,7 +112,6 @@ func TestRefusals(t *testing.T) {
 		"bad mount path":         {`{"mountPath":"parse"}`, "mountPath must begin with a slash"},
 		"bad session length":     {`{"sessionLength":0}`, "Session length must be a value greater than 0."},
 		"bad durability":         {`{"durability":"maybe"}`, "durability must be full or normal"},
-		"postgres is told":       {`{"databaseURI":"postgres://x/y"}`, "PostgreSQL, which this version does not serve yet"},
 		"bad regular expression": {`{"routeAllowList":["("]}`, "invalid regex pattern"},
 		"half a proxy":           {`{"trustProxy":1.5}`, "trustProxy must be a whole number of hops"},
 		"bad proxy":              {`{"trustProxy":["x"]}`, "trustProxy contains an invalid IP address"},
@@ -164,6 +163,8 @@ func TestDatabase(t *testing.T) {
 		"sqlite::memory:":      {Kind: config.SQLite},
 		"mongodb://h/db":       {Kind: config.MongoDB, Location: "mongodb://h/db"},
 		"mongodb+srv://h/db?x": {Kind: config.MongoDB, Location: "mongodb+srv://h/db?x"},
+		"postgres://h/db":      {Kind: config.PostgreSQL, Location: "postgres://h/db"},
+		"postgresql://h/db?x":  {Kind: config.PostgreSQL, Location: "postgresql://h/db?x"},
 	}
 	for uri, want := range cases {
 		c := config.Default()

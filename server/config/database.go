@@ -27,6 +27,9 @@ type DatabaseUse struct {
 	MaxInFlight int
 	// Driver are options of MongoDB's connection string, by name.
 	Driver map[string]string
+	// Postgres are parameters for the URI of a PostgreSQL database, which win over
+	// what it says.
+	Postgres map[string]string
 	// Ignored lists what was given of Parse Server's options and has no effect.
 	Ignored []string
 }
@@ -128,13 +131,17 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 				return out, fmt.Errorf("The option databaseOptions.maxTimeMS must be a number of milliseconds.")
 			}
 			out.MaxTime = time.Duration(n) * time.Millisecond
+		case c.isPostgres() && postgresOptions[name]:
+			if err := out.postgres(name, v); err != nil {
+				return out, err
+			}
 		case name == "maxInFlight":
 			n, ok := v.(float64)
 			if !ok || n < 1 || n != math.Trunc(n) || n > math.MaxInt32 {
 				return out, fmt.Errorf("The option databaseOptions.maxInFlight must be a number of operations.")
 			}
 			out.MaxInFlight = int(n)
-		case slices.Contains(driverOptions, name):
+		case slices.Contains(driverOptions, name) && !c.isPostgres():
 			text, ok := driverValue(v)
 			if !ok {
 				return out, fmt.Errorf("The option databaseOptions.%s cannot have this value.", name)
@@ -143,13 +150,58 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 				out.Driver = map[string]string{}
 			}
 			out.Driver[name] = text
-		case slices.Contains(ignoredDatabaseOptions, name):
+		case slices.Contains(ignoredDatabaseOptions, name) || slices.Contains(driverOptions, name) || postgresOptions[name]:
 			out.Ignored = append(out.Ignored, name)
 		default:
 			return out, fmt.Errorf("unknown option databaseOptions.%s", name)
 		}
 	}
 	return out, nil
+}
+
+// postgresOptions are those that the driver of Parse Server takes for PostgreSQL.
+var postgresOptions = map[string]bool{
+	"application_name": true, "binary": true, "client_encoding": true, "fallback_application_name": true, "idleTimeoutMillis": true,
+	"keepAlive": true, "max": true, "poolSize": true, "query_timeout": true, "ssl": true, "statement_timeout": true,
+}
+
+func (c *Config) isPostgres() bool {
+	db, err := c.Database()
+	return err == nil && db.Kind == PostgreSQL
+}
+
+// postgres reads an option of the driver for PostgreSQL.
+func (u *DatabaseUse) postgres(name string, v any) error {
+	if u.Postgres == nil {
+		u.Postgres = map[string]string{}
+	}
+	switch v := v.(type) {
+	case bool:
+		u.Postgres[name] = strconv.FormatBool(v)
+		return nil
+	case string:
+		u.Postgres[name] = v
+		return nil
+	case float64:
+		u.Postgres[name] = strconv.FormatFloat(v, 'f', -1, 64)
+		return nil
+	case map[string]any:
+		if name != "ssl" {
+			break
+		}
+		for part, v := range v {
+			switch part {
+			case "ca", "cert", "key", "rejectUnauthorized":
+			default:
+				return fmt.Errorf("option databaseOptions.ssl.%s is not served: give ca, cert, key or rejectUnauthorized", part)
+			}
+			if err := u.postgres(part, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("The option databaseOptions.%s must be a boolean, a number or a text.", name)
 }
 
 // setPart sets one part of an option that is an object by the text of a variable.

@@ -156,6 +156,10 @@ func (c *call) claim(ctx context.Context, id, sender string) (*parse.Object, err
 			parse.MapField{Key: fieldExpire, Value: parse.NewDate(now.Add(c.h.o.Idempotency.TTL))})
 		if sender != "" {
 			body.Set(fieldSender, sender)
+			// The answer follows, in fields that the class then has.
+			body.Set(fieldStatus, 0.0)
+			body.Set(fieldAnswer, "")
+			body.Set(fieldLocation, "")
 		}
 		_, err := c.objs.Create(ctx, access.MasterKey(), &objects.Write{Class: idempotencyClass, Body: body})
 		if parse.CodeOf(err) != parse.DuplicateValue {
@@ -193,7 +197,7 @@ func (c *call) repeat(row *parse.Object, sender string) {
 	answer, _ := row.Get(fieldAnswer)
 	code, answered := status.(float64)
 	text, ok := answer.(string)
-	if sender == "" || by != sender || !answered || !ok {
+	if sender == "" || by != sender || !answered || code == 0 || !ok {
 		c.fail(errDuplicateRequest())
 		return
 	}

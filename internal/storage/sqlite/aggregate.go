@@ -21,7 +21,7 @@ var _ storage.Aggregator = (*DB)(nil)
 // grouping by a column, or the columns that the rest of the pipeline needs in
 // place of whole documents.
 type aggregation struct {
-	where
+	*where
 	fields  []string // nil: all may be seen
 	done    int
 	outputs []output
@@ -42,7 +42,7 @@ func (db *DB) Aggregate(ctx context.Context, a *storage.Aggregate, emit func(*pa
 		return 0, err
 	}
 	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
-		return c.query(ctx, string(g.sql), g.args, func(r []driver.Value) (bool, error) {
+		return c.query(ctx, string(g.SQL), g.Args, func(r []driver.Value) (bool, error) {
 			m, err := g.document(r)
 			if err != nil || m == nil {
 				return true, err
@@ -64,7 +64,7 @@ func (db *DB) ExplainAggregate(ctx context.Context, a *storage.Aggregate, v quer
 	}
 	var steps parse.Array
 	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
-		return c.query(ctx, "EXPLAIN QUERY PLAN "+string(g.sql), g.args, func(r []driver.Value) (bool, error) {
+		return c.query(ctx, "EXPLAIN QUERY PLAN "+string(g.SQL), g.Args, func(r []driver.Value) (bool, error) {
 			steps = append(steps, fmt.Sprint(r[len(r)-1]))
 			return true, nil
 		})
@@ -74,7 +74,7 @@ func (db *DB) ExplainAggregate(ctx context.Context, a *storage.Aggregate, v quer
 	}
 	plan = parse.NewMap(parse.MapField{Key: "queryPlanner", Value: parse.NewMap(
 		parse.MapField{Key: "namespace", Value: a.Class.Name},
-		parse.MapField{Key: "sql", Value: string(g.sql)},
+		parse.MapField{Key: "sql", Value: string(g.SQL)},
 		parse.MapField{Key: "steps", Value: steps},
 	)})
 	if v == query.ExecutionStats || v == query.AllPlansExecution {
@@ -111,7 +111,7 @@ func (g *aggregation) document(r []driver.Value) (*parse.Map, error) {
 // aggregation writes the statement, or says that there is none.
 func (db *DB) aggregation(a *storage.Aggregate) (*aggregation, error) {
 	t := db.tables.of(a.Class)
-	g := &aggregation{where: where{t: t, sql: make([]byte, 0, 256)}, fields: a.Fields}
+	g := &aggregation{where: newWhere(t, ""), fields: a.Fields}
 	var selects, tail string
 	if len(a.Stages) > 0 {
 		switch first := a.Stages[0]; first.Name {
@@ -131,18 +131,18 @@ func (db *DB) aggregation(a *storage.Aggregate) (*aggregation, error) {
 	if selects == "" {
 		return nil, storage.ErrNotPushed
 	}
-	g.add("SELECT " + selects + " FROM " + t.sql)
+	g.Add("SELECT " + selects + " FROM " + t.sql)
 	if a.Advice.Hinted() {
 		if err := g.hint(a.Advice); err != nil {
 			return nil, err
 		}
 	}
-	g.add(" WHERE ")
-	if !g.node(a.Where) {
+	g.Add(" WHERE ")
+	if !g.Node(a.Where) {
 		return nil, storage.ErrNotPushed
 	}
 	if g.done > 0 {
-		g.add(tail)
+		g.Add(tail)
 		return g, nil
 	}
 	g.page(a.Stages)
@@ -174,9 +174,9 @@ func (g *aggregation) page(stages []storage.Stage) {
 	for g.done < len(stages) && take(stages[g.done]) {
 		g.done++
 	}
-	g.add(" ORDER BY " + order + "rowid")
+	g.Add(" ORDER BY " + order + "rowid")
 	if skip > 0 || limit >= 0 {
-		g.add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
+		g.Add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
 	}
 }
 

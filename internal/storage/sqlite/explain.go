@@ -26,7 +26,7 @@ func (w *where) hint(a *query.Advice) error {
 		}
 		return parse.Errorf(parse.InvalidQuery, "hint: class %s has no index %s", w.t.class.Name, what)
 	}
-	w.add(" INDEXED BY " + quote(name))
+	w.Add(" INDEXED BY " + quote(name))
 	return nil
 }
 
@@ -219,8 +219,7 @@ func (t *table) left(n query.Node) parse.Array {
 	}
 	out := parse.Array{}
 	for _, n := range nodes {
-		w := where{t: t}
-		if !w.node(n) {
+		if w := newWhere(t, ""); !w.Node(n) {
 			out = append(out, query.Canonical(n))
 		}
 	}

@@ -150,7 +150,7 @@ type statement struct {
 
 func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	t := db.tables.of(f.Class)
-	w := where{t: t, sql: make([]byte, 0, 256)}
+	w := newWhere(t, "")
 	rest := f.Where
 	index, inOrder, forced := "", false, false
 	if len(f.Order) > 0 && f.Limit > 0 && !locate {
@@ -158,26 +158,26 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	}
 	switch {
 	case locate:
-		w.add(t.locates)
+		w.Add(t.locates)
 	case f.Advice.Hinted():
-		w.add(t.selects)
+		w.Add(t.selects)
 		if err := w.hint(f.Advice); err != nil {
 			return nil, err
 		}
 	case f.AnyOrder:
-		w.add(t.selects)
+		w.Add(t.selects)
 		rest = w.joinIDs(f.Where)
 	case inOrder && f.Strict:
 		// The ids at the end of a strict order make SQLite sort all of them, where
 		// the few that are equal in the keys before would do.
-		w.add(t.selects)
-		w.add(" INDEXED BY " + quote(indexName(t.class.Name, index)))
+		w.Add(t.selects)
+		w.Add(" INDEXED BY " + quote(indexName(t.class.Name, index)))
 		forced = true
 	default:
-		w.add(t.selects)
+		w.Add(t.selects)
 	}
-	w.add(" WHERE ")
-	m, err := w.matcher(rest)
+	w.Add(" WHERE ")
+	m, err := w.Matcher(rest)
 	if err != nil {
 		return nil, err
 	}
@@ -187,21 +187,21 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	s.lazy = f.Lazy && m == nil && s.sorted
 	switch {
 	case !s.sorted:
-		w.add(" ORDER BY rowid")
+		w.Add(" ORDER BY rowid")
 	case !f.AnyOrder || len(f.Order) > 0:
-		w.add(order)
+		w.Add(order)
 	}
 	if m == nil && s.sorted { // all is said in SQL
-		w.add(" LIMIT ? OFFSET ?", int64(s.limit), int64(s.skip))
+		w.Add(" LIMIT ? OFFSET ?", int64(s.limit), int64(s.skip))
 		s.skip, s.limit = 0, query.NoLimit
 		if f.Limit > 0 && !locate && len(f.Order) > 0 && !inOrder && f.Order[0].Path != parse.KeyObjectID {
 			// Sort numbers of rows, and read the documents of the few wanted.
-			w.sql = append([]byte(t.selects+" WHERE rowid IN (SELECT rowid"), w.sql[len("SELECT "+colDoc):]...)
-			w.add(")" + order)
+			w.SQL = append([]byte(t.selects+" WHERE rowid IN (SELECT rowid"), w.SQL[len("SELECT "+colDoc):]...)
+			w.Add(")" + order)
 			s.paged = true
 		}
 	}
-	s.sql, s.args = string(w.sql), w.args
+	s.sql, s.args = string(w.SQL), w.Args
 	if n := query.TextOf(f.Where); n != nil && f.Score {
 		s.score = n.Score()
 	}
@@ -256,38 +256,29 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 	return nil
 }
 
-// matcher writes the condition n and returns what is left to test in Go, nil
-// if the SQL is exact.
-func (w *where) matcher(n query.Node) (*query.Matcher, error) {
-	if w.node(n) {
-		return nil, nil
-	}
-	return query.Compile(n)
-}
-
 func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.Node, advice *query.Advice) (int64, error) {
 	t := db.tables.of(class)
-	w := where{t: t}
+	w := newWhere(t, "")
 	if advice.Hinted() {
 		if err := w.hint(advice); err != nil {
 			return 0, err
 		}
 	}
-	w.add(" WHERE ")
-	m, err := w.matcher(n)
+	w.Add(" WHERE ")
+	m, err := w.Matcher(n)
 	if err != nil {
 		return 0, err
 	}
 	var total int64
 	if m == nil {
-		err = c.query(ctx, "SELECT count(*) FROM "+t.sql+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+		err = c.query(ctx, "SELECT count(*) FROM "+t.sql+string(w.SQL), w.Args, func(r []driver.Value) (bool, error) {
 			total, _ = r[0].(int64)
 			return false, nil
 		})
 		return total, hintError(err)
 	}
 	scan := m.Scan()
-	err = c.query(ctx, t.selects+string(w.sql), w.args, func(r []driver.Value) (bool, error) {
+	err = c.query(ctx, t.selects+string(w.SQL), w.Args, func(r []driver.Value) (bool, error) {
 		x, err := t.decode(r, false, nil)
 		if err == nil && scan.Match(x.object) {
 			total++

@@ -95,11 +95,11 @@ func (c *column) value(text string) string {
 	return fold(text)
 }
 
-// text narrows to rows with a word of the search, if an index knows them.
-func (w *where) text(n *query.Text) (exact bool) {
+// Text implements [sqlgen.Dialect]: it narrows to rows with a word of the search, if an index knows them.
+func (w *where) Text(n *query.Text) (exact bool) {
 	terms := n.Terms()
 	if len(terms) == 0 {
-		w.add("0")
+		w.Add("0")
 		return true
 	}
 	col := w.t.byField[string(n.Path)]
@@ -115,17 +115,17 @@ func (w *where) text(n *query.Text) (exact bool) {
 			name := indexName(w.t.class.Name, ix.Name)
 			fts := quote(name + textSuffix)
 			// Of two walks, SQLite would take that of the table, not of the index.
-			w.add("rowid IN (SELECT rowid FROM "+fts+" WHERE "+fts+" MATCH ? UNION ALL SELECT rowid FROM "+w.t.sql+
+			w.Add("rowid IN (SELECT rowid FROM "+fts+" WHERE "+fts+" MATCH ? UNION ALL SELECT rowid FROM "+w.t.sql+
 				" INDEXED BY "+quote(name+nullSuffix)+" WHERE "+w.t.unread(ix)+")",
 				strings.Join(terms, " OR "))
 			return false
 		}
 	}
 	if col != nil && col.typ == schema.String {
-		w.add(col.sql + " IS NOT NULL")
+		w.Add(col.sql + " IS NOT NULL")
 		return false
 	}
-	return w.wide()
+	return w.Wide()
 }
 
 // unread is the condition of rows whose stems are missing.

@@ -5,15 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
 
 const (
-	// manyNodes is how many branches of an And or Or go into SQL, whose
-	// expressions may be nested a thousand deep at most.
-	manyNodes = 300
 	// manyValues is from how many values on a list is passed as one JSON
 	// text, so that lists of all lengths share a statement.
 	manyValues = 8
@@ -21,131 +19,47 @@ const (
 	mostValues = 2000
 )
 
-// where writes the condition of a query tree in SQL. What SQL cannot say
-// exactly is widened to a condition that holds for all matches and more.
+// where writes conditions on the table of a class.
 type where struct {
-	t    *table
-	sql  []byte
-	args []driver.Value
+	sqlgen.Where[driver.Value]
+	t *table
 }
 
-func (w *where) add(sql string, args ...driver.Value) {
-	w.sql = append(w.sql, sql...)
-	w.args = append(w.args, args...)
+var _ sqlgen.Dialect = (*where)(nil)
+
+// newWhere begins a statement about a table; before is how it begins.
+func newWhere(t *table, before string) *where {
+	w := &where{t: t}
+	w.Where = sqlgen.Where[driver.Value]{Dialect: w, True: "1", False: "0", SQL: append(make([]byte, 0, 256), before...)}
+	return w
 }
 
-// node writes n and reports whether the SQL says exactly what n does. SQL may
-// yield NULL for false.
-func (w *where) node(n query.Node) (exact bool) {
-	switch n := n.(type) {
-	case nil:
-		w.add("1")
-		return true
-	case *query.And:
-		return w.list(n.Nodes, " AND ", "1")
-	case *query.Or:
-		return w.list(n.Nodes, " OR ", "0")
-	case *query.Nor:
-		return w.not(func() bool { return w.list(n.Nodes, " OR ", "0") })
-	case *query.Compare:
-		if n.Op == query.Ne {
-			return w.not(func() bool { return w.compare(n.Path, query.Eq, n.Value) })
-		}
-		return w.compare(n.Path, n.Op, n.Value)
-	case *query.Member:
-		switch n.Op {
-		case query.In:
-			return w.in(n)
-		case query.Nin:
-			return w.not(func() bool { return w.in(n) })
-		case query.All:
-			return w.all(n)
-		default:
-			return w.wide()
-		}
-	case *query.Exists:
-		if n.Want {
-			return w.exists(n.Path)
-		}
-		return w.not(func() bool { return w.exists(n.Path) })
-	case *query.Regex:
-		return w.regex(n)
-	case *query.Text:
-		return w.text(n)
-	case *query.Near:
-		return w.area(n.Path, n.Area())
-	case *query.Within:
-		return w.area(n.Path, n.Area)
-	case *query.Intersects:
-		return w.wide()
-	case *query.Permission:
-		w.permission(n)
-		return true
-	case query.Never:
-		w.add("0")
-		return true
-	}
-	return w.wide()
-}
+// ContainedBy implements [sqlgen.Dialect].
+func (w *where) ContainedBy(*query.Member) (exact bool) { return w.Wide() }
 
-// wide gives up on a condition.
-func (w *where) wide() bool {
-	w.add("1")
-	return false
-}
+// Intersects implements [sqlgen.Dialect].
+func (w *where) Intersects(*query.Intersects) (exact bool) { return w.Wide() }
 
-func (w *where) list(nodes []query.Node, join, empty string) (exact bool) {
-	if len(nodes) == 0 {
-		w.add(empty)
-		return true
-	}
-	if len(nodes) > manyNodes {
-		return w.wide()
-	}
-	exact = true
-	for i, n := range nodes {
-		if i > 0 {
-			w.add(join)
-		}
-		w.add("(")
-		exact = w.node(n) && exact
-		w.add(")")
-	}
-	return exact
-}
-
-// not negates what f writes, if that is exact: the negation of something wider
-// would be too narrow.
-func (w *where) not(f func() bool) (exact bool) {
-	sql, args := len(w.sql), len(w.args)
-	w.add("((")
-	if !f() {
-		w.sql, w.args = w.sql[:sql], w.args[:args]
-		return w.wide()
-	}
-	w.add(") IS NOT TRUE)")
-	return true
-}
-
-func (w *where) compare(p query.Path, op query.Op, v parse.Value) (exact bool) {
+// Compare implements [sqlgen.Dialect].
+func (w *where) Compare(p query.Path, op query.Op, v parse.Value) (exact bool) {
 	col := w.t.byField[string(p)]
 	if col == nil {
-		return op == query.Eq && w.equalDoc(p, v) || op != query.Eq && w.wide()
+		return op == query.Eq && w.equalDoc(p, v) || op != query.Eq && w.Wide()
 	}
 	if v == nil {
 		if op != query.Eq {
-			w.add("0")
+			w.Add("0")
 			return true
 		}
-		w.add(col.sql + " IS NULL")
+		w.Add(col.sql + " IS NULL")
 		return true
 	}
 	x, ok := col.sqlValue(v)
 	if !ok || op != query.Eq && col.typ == schema.Pointer {
-		w.add("0")
+		w.Add("0")
 		return true
 	}
-	w.add(col.sql+operators[op], x)
+	w.Add(col.sql+operators[op], x)
 	return true
 }
 
@@ -157,40 +71,40 @@ var operators = map[query.Op]string{
 func (w *where) equalDoc(p query.Path, v parse.Value) (exact bool) {
 	path, ok := jsonPath(string(p))
 	if !ok {
-		return w.wide()
+		return w.Wide()
 	}
 	f := w.t.class.Field(p.Root())
 	s, isString := v.(string)
 	switch {
-	case isString && strings.IndexByte(s, 0) >= 0:
-		return w.wide()
+	case isString && sqlgen.HasNUL(s):
+		return w.Wide()
 	case isString && !p.Dotted() && f != nil && f.Type == schema.Array:
-		w.add("EXISTS (SELECT 1 FROM json_each("+colDoc+", "+path+") WHERE value = ? AND type = 'text')", s)
+		w.Add("EXISTS (SELECT 1 FROM json_each("+colDoc+", "+path+") WHERE value = ? AND type = 'text')", s)
 		return true
 	case isString && !p.Dotted() && f != nil:
-		w.add("0") // no other type is a string
+		w.Add("0") // no other type is a string
 		return true
 	case isString && w.t.class.Name == schema.UserClass && providerID(p):
-		w.add("json_extract("+colDoc+", "+path+") = ?", s) // exactly as the index has it
+		w.Add("json_extract("+colDoc+", "+path+") = ?", s) // exactly as the index has it
 		return false
 	case isString && w.plain(p):
 		// An array anywhere on the way may hold the value too.
-		w.add("(json_extract("+colDoc+", "+path+") = ?", s)
+		w.Add("(json_extract("+colDoc+", "+path+") = ?", s)
 		for prefix, rest := "", string(p); rest != ""; {
 			var part string
 			part, rest, _ = strings.Cut(rest, ".")
 			prefix = strings.TrimPrefix(prefix+"."+part, ".")
 			if sub, ok := jsonPath(prefix); ok {
-				w.add(" OR json_type(" + colDoc + ", " + sub + ") = 'array'")
+				w.Add(" OR json_type(" + colDoc + ", " + sub + ") = 'array'")
 			}
 		}
-		w.add(")")
+		w.Add(")")
 		return false
 	case v == nil && !p.Dotted() && (f == nil || f.Type != schema.Array):
-		w.add("coalesce(json_type(" + colDoc + ", " + path + "), 'null') = 'null'")
+		w.Add("coalesce(json_type(" + colDoc + ", " + path + "), 'null') = 'null'")
 		return f != nil
 	}
-	return w.wide()
+	return w.Wide()
 }
 
 // providerID reports whether a path is authData.<provider>.id, which holds a
@@ -207,7 +121,8 @@ func (w *where) plain(p query.Path) bool {
 	return f == nil && strings.HasPrefix(p.Root(), "_") || f != nil && f.Type == schema.Object
 }
 
-func (w *where) in(n *query.Member) (exact bool) {
+// In implements [sqlgen.Dialect].
+func (w *where) In(n *query.Member) (exact bool) {
 	col := w.t.byField[string(n.Path)]
 	if col == nil {
 		return w.inDoc(n)
@@ -222,28 +137,28 @@ func (w *where) in(n *query.Member) (exact bool) {
 		}
 		if x, ok := col.sqlValue(v); ok {
 			s, isString := x.(string)
-			text = text && isString && strings.IndexByte(s, 0) < 0
+			text = text && isString && !sqlgen.HasNUL(s)
 			fits = append(fits, x)
 		}
 	}
 	switch {
 	case len(fits) == 0:
-		w.add("(0")
+		w.Add("(0")
 	case len(fits) >= manyValues && text:
 		list := make(parse.Array, len(fits))
 		for i, x := range fits {
 			list[i] = x
 		}
-		w.add("("+col.sql+" IN (SELECT value FROM json_each(?))", string(parse.AppendJSON(nil, list)))
+		w.Add("("+col.sql+" IN (SELECT value FROM json_each(?))", string(parse.AppendJSON(nil, list)))
 	case len(fits) > mostValues:
-		return w.wide()
+		return w.Wide()
 	default:
-		w.add("("+col.sql+" IN (?"+strings.Repeat(",?", len(fits)-1)+")", fits...)
+		w.Add("("+col.sql+" IN (?"+strings.Repeat(",?", len(fits)-1)+")", fits...)
 	}
 	if null {
-		w.add(" OR " + col.sql + " IS NULL")
+		w.Add(" OR " + col.sql + " IS NULL")
 	}
-	w.add(")")
+	w.Add(")")
 	return true
 }
 
@@ -265,9 +180,9 @@ func (w *where) joinIDs(n query.Node) query.Node {
 			return n
 		}
 		// The name of the column cannot be that of a field.
-		w.sql = append(w.sql[:len(w.sql)-len(w.t.sql)], `(SELECT value AS "~id" FROM json_each(?)) CROSS JOIN `...)
-		w.args = append(w.args, string(parse.AppendJSON(nil, list)))
-		w.add(w.t.sql + " ON " + colID + ` = "~id"`)
+		w.SQL = append(w.SQL[:len(w.SQL)-len(w.t.sql)], `(SELECT value AS "~id" FROM json_each(?)) CROSS JOIN `...)
+		w.Args = append(w.Args, string(parse.AppendJSON(nil, list)))
+		w.Add(w.t.sql + " ON " + colID + ` = "~id"`)
 		return query.AllOf(slices.Delete(slices.Clone(nodes), i, i+1)...)
 	}
 	return n
@@ -277,7 +192,7 @@ func (w *where) joinIDs(n query.Node) query.Node {
 // them is no text that JSON can carry.
 func distinctTexts(m *query.Member) (list parse.Array, ok bool) {
 	for _, v := range m.Values {
-		if s, ok := v.(string); !ok || strings.IndexByte(s, 0) >= 0 {
+		if s, ok := v.(string); !ok || sqlgen.HasNUL(s) {
 			return nil, false
 		}
 	}
@@ -300,151 +215,94 @@ func (w *where) inDoc(n *query.Member) (exact bool) {
 	f := w.t.class.Field(string(n.Path))
 	path, ok := jsonPath(string(n.Path))
 	if !ok || f == nil || f.Type != schema.Array {
-		return w.wide()
+		return w.Wide()
 	}
 	for _, v := range n.Values {
-		if s, ok := v.(string); !ok || strings.IndexByte(s, 0) >= 0 {
-			return w.wide()
+		if s, ok := v.(string); !ok || sqlgen.HasNUL(s) {
+			return w.Wide()
 		}
 	}
-	w.add("EXISTS (SELECT 1 FROM json_each("+colDoc+", "+path+") WHERE type = 'text' AND value IN (SELECT value FROM json_each(?)))",
+	w.Add("EXISTS (SELECT 1 FROM json_each("+colDoc+", "+path+") WHERE type = 'text' AND value IN (SELECT value FROM json_each(?)))",
 		string(parse.AppendJSON(nil, parse.Array(n.Values))))
 	return true
 }
 
-func (w *where) all(n *query.Member) (exact bool) {
-	if len(n.Values) == 0 {
-		w.add("0")
-		return true
-	}
-	if len(n.Values) > manyNodes {
-		return w.wide()
-	}
-	exact = true
-	for i, v := range n.Values {
-		if i > 0 {
-			w.add(" AND ")
-		}
-		exact = w.compare(n.Path, query.Eq, v) && exact
-	}
-	return exact
-}
-
-func (w *where) exists(p query.Path) (exact bool) {
+// Exists implements [sqlgen.Dialect].
+func (w *where) Exists(p query.Path) (exact bool) {
 	col := w.t.byField[string(p)]
 	if col != nil && isSystemField(string(p)) {
-		w.add(col.sql + " IS NOT NULL")
+		w.Add(col.sql + " IS NOT NULL")
 		return true
 	}
 	path, ok := jsonPath(string(p))
 	if !ok || p.Dotted() {
-		return w.wide()
+		return w.Wide()
 	}
-	w.add("(")
+	w.Add("(")
 	if col != nil {
-		w.add(col.sql + " IS NOT NULL OR ")
+		w.Add(col.sql + " IS NOT NULL OR ")
 	}
 	// An explicit null is a value that is present.
-	w.add("json_type(" + colDoc + ", " + path + ") IS NOT NULL)")
+	w.Add("json_type(" + colDoc + ", " + path + ") IS NOT NULL)")
 	return true
 }
 
-// regex asks for the text of a literal pattern, or narrows to strings with the
+// Regex implements [sqlgen.Dialect]: it asks for the text of a literal pattern, or narrows to strings with the
 // literal beginning of an anchored one.
-func (w *where) regex(n *query.Regex) (exact bool) {
+func (w *where) Regex(n *query.Regex) (exact bool) {
 	col := w.t.byField[string(n.Path)]
 	if col == nil {
-		return w.wide()
+		return w.Wide()
 	}
 	if col.typ != schema.String {
-		w.add("0")
+		w.Add("0")
 		return true
 	}
 	switch kind, text := n.Literal(); kind {
 	case query.Prefix:
-		return w.begins(col, ascii(text)) && ascii(text) == text
+		return w.begins(col, sqlgen.ASCII(text)) && sqlgen.ASCII(text) == text
 	case query.Whole:
-		w.add(col.sql+" IN (?, ?)", text, text+"\n")
+		w.Add(col.sql+" IN (?, ?)", text, text+"\n")
 		return true
 	case query.Contained:
-		if strings.IndexByte(text, 0) < 0 {
-			w.add("instr("+col.sql+", ?)", text)
+		if !sqlgen.HasNUL(text) {
+			w.Add("instr("+col.sql+", ?)", text)
 			return true
 		}
 	case query.NoLiteral:
 	}
-	w.begins(col, literalPrefix(n))
+	w.begins(col, sqlgen.LiteralPrefix(n))
 	return false
 }
 
 // begins asks for strings that begin with printable ASCII.
 func (w *where) begins(col *column, prefix string) (exact bool) {
 	if prefix == "" {
-		w.add(col.sql + " IS NOT NULL")
+		w.Add(col.sql + " IS NOT NULL")
 		return false
 	}
-	w.add("("+col.sql+" >= ?", prefix)
-	w.add(" AND "+col.sql+" < ?", prefix[:len(prefix)-1]+string(rune(prefix[len(prefix)-1]+1)))
-	w.add(")")
+	w.Add("("+col.sql+" >= ?", prefix)
+	w.Add(" AND "+col.sql+" < ?", sqlgen.Behind(prefix))
+	w.Add(")")
 	return true
 }
 
-// literalPrefix returns the ASCII text with which every match of an anchored
-// pattern begins, "" if none is plain to see.
-func literalPrefix(n *query.Regex) string {
-	rest, ok := strings.CutPrefix(n.Pattern, "^")
-	if !ok || strings.ContainsAny(n.Options, "imx") {
-		return ""
-	}
-	if quoted, ok := strings.CutPrefix(rest, `\Q`); ok {
-		text, tail, closed := strings.Cut(quoted, `\E`)
-		if !closed || tail != "" && tail != ".*" && tail != "$" {
-			return ""
-		}
-		return ascii(text)
-	}
-	if strings.ContainsAny(rest, `|\`) || strings.Contains(rest, "(?#") {
-		return ""
-	}
-	end := strings.IndexAny(rest, `.+*?()[]{}^$`)
-	if end < 0 {
-		return ascii(rest)
-	}
-	if strings.IndexByte("+*?{", rest[end]) >= 0 { // it may be about the letter before
-		end--
-	}
-	if end <= 0 {
-		return ""
-	}
-	return ascii(rest[:end])
-}
-
-// ascii cuts s before its first byte that is no printable ASCII.
-func ascii(s string) string {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return s[:i]
-		}
-	}
-	return s
-}
-
-// area narrows to points in a box around the area.
-func (w *where) area(p query.Path, a query.Area) (exact bool) {
+// Area implements [sqlgen.Dialect]: it narrows to points in a box around the area.
+func (w *where) Area(p query.Path, a query.Area) (exact bool) {
 	f, path := w.t.class.Field(string(p)), ""
 	if f != nil && f.Type == schema.GeoPoint {
 		path, _ = jsonPath(string(p))
 	}
 	if path == "" {
-		return w.wide()
+		return w.Wide()
 	}
 	if a == nil {
-		w.add("json_type(" + colDoc + ", " + path + ") = 'object'")
+		w.Add("json_type(" + colDoc + ", " + path + ") = 'object'")
 		return false
 	}
 	for i, key := range [...]string{"latitude", "longitude"} {
 		if i > 0 {
-			w.add(" AND ")
+			w.Add(" AND ")
 		}
 		sub, _ := jsonPath(string(p) + "." + key)
 		box := a.Bounds()
@@ -452,30 +310,31 @@ func (w *where) area(p query.Path, a query.Area) (exact bool) {
 		if i > 0 {
 			low, high = box.West, box.East
 		}
-		w.add("json_extract("+colDoc+", "+sub+") BETWEEN ? AND ?", low, high)
+		w.Add("json_extract("+colDoc+", "+sub+") BETWEEN ? AND ?", low, high)
 	}
 	return false
 }
 
-func (w *where) permission(n *query.Permission) {
+// Permission implements [sqlgen.Dialect].
+func (w *where) Permission(n *query.Permission) {
 	col := colRead
 	if n.Write {
 		col = colWrite
 	}
-	w.add("(" + col + " IS NULL")
+	w.Add("(" + col + " IS NULL")
 	if len(n.Subjects) > manyValues {
 		// An expression must not become as deep as a user has roles.
 		list := make(parse.Array, len(n.Subjects))
 		for i, s := range n.Subjects {
 			list[i] = "|" + escapeSubject.Replace(s) + "|"
 		}
-		w.add(" OR EXISTS (SELECT 1 FROM json_each(?) WHERE instr("+col+", value)))", string(parse.AppendJSON(nil, list)))
+		w.Add(" OR EXISTS (SELECT 1 FROM json_each(?) WHERE instr("+col+", value)))", string(parse.AppendJSON(nil, list)))
 		return
 	}
 	for _, s := range n.Subjects {
-		w.add(" OR instr("+col+", ?)", "|"+escapeSubject.Replace(s)+"|")
+		w.Add(" OR instr("+col+", ?)", "|"+escapeSubject.Replace(s)+"|")
 	}
-	w.add(")")
+	w.Add(")")
 }
 
 // indexOf returns the index that yields what matches in the order of a field:

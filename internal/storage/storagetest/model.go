@@ -20,6 +20,8 @@ type Model struct {
 	objects map[string][]*parse.Object
 	members map[string][]member
 	classes map[string]*schema.Class
+	// typed: it keeps what a storage.Typed does.
+	typed bool
 }
 
 type member struct{ owner, id string }
@@ -29,6 +31,31 @@ var _ storage.Store = (*Model)(nil)
 // NewModel returns an empty store.
 func NewModel() storage.Store {
 	return &Model{objects: map[string][]*parse.Object{}, members: map[string][]member{}, classes: map[string]*schema.Class{}}
+}
+
+// newModelOf returns an empty store that keeps what another one does.
+func newModelOf(s storage.Store) storage.Store {
+	return &Model{objects: map[string][]*parse.Object{}, members: map[string][]member{}, classes: map[string]*schema.Class{}, typed: storage.IsTyped(s)}
+}
+
+// kept makes an object what it is once it is stored.
+func (m *Model) kept(o *parse.Object) *parse.Object {
+	if m.typed {
+		plain(o)
+	}
+	return o
+}
+
+// plain removes nulls, and rounds numbers to doubles.
+func plain(o *parse.Object) {
+	for i := o.Fields.Len() - 1; i >= 0; i-- {
+		switch f := o.Fields.At(i); v := f.Value.(type) {
+		case nil:
+			o.Fields.Delete(f.Key)
+		case parse.Int:
+			o.Fields.Set(f.Key, float64(v))
+		}
+	}
 }
 
 func clone(o *parse.Object) *parse.Object {
@@ -150,7 +177,7 @@ func (m *Model) Insert(ctx context.Context, class *schema.Class, objects []*pars
 		if err := conflict(class, list, o); err != nil {
 			return err
 		}
-		list = append(list, clone(o))
+		list = append(list, m.kept(clone(o)))
 	}
 	m.objects[class.Name] = list
 	return nil
@@ -178,6 +205,7 @@ func (m *Model) Update(ctx context.Context, u *storage.Update) (before, after *p
 			return nil, nil, err
 		}
 	}
+	m.kept(next)
 	if u.SetACL {
 		next.ACL = u.ACL.Clone()
 	}

@@ -266,9 +266,14 @@ func RunProperty(t *testing.T, open func(t *testing.T) storage.Store) {
 	t.Helper()
 	s := storage.Checked(open(t))
 	round := 0
+	if storage.IsTyped(s) {
+		// How it compares with integers that are no doubles is its own affair.
+		defer func(all []parse.Value) { numbers = all }(numbers)
+		numbers = slices.DeleteFunc(slices.Clone(numbers), func(v parse.Value) bool { _, ok := v.(parse.Int); return ok })
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
-		p := pair{got: s, want: NewModel(), class: NewClass(fmt.Sprintf("Random%d", round), schema.Index{
+		p := pair{got: s, want: newModelOf(s), class: NewClass(fmt.Sprintf("Random%d", round), schema.Index{
 			Name: "s_1", Keys: []schema.IndexKey{{Field: "s"}},
 		}, *TextIndex("s"), schema.Index{
 			Name: "t_1", Keys: []schema.IndexKey{{Field: uniqueField}}, Unique: true, Sparse: true,
