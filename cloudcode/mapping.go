@@ -350,7 +350,16 @@ func mapCodec(t reflect.Type, outer []reflect.Type) (*codec, error) {
 	}}, nil
 }
 
-// decode fills a struct. What is missing or null leaves the zero value.
+// mismatch is a value that does not fit its field of a struct.
+type mismatch struct{ class, field, wants, got string }
+
+// Error implements error.
+func (e *mismatch) Error() string {
+	return fmt.Sprintf("schema mismatch for %s.%s; expected %s but got %s", e.class, e.field, e.wants, e.got)
+}
+
+// decode fills a struct. What is missing or null leaves the zero value. Its
+// error is a *mismatch.
 func (m *mapping) decode(get func(string) (parse.Value, bool), into reflect.Value) error {
 	for i := range m.fields {
 		f := &m.fields[i]
@@ -359,7 +368,7 @@ func (m *mapping) decode(get func(string) (parse.Value, bool), into reflect.Valu
 			continue
 		}
 		if !f.codec.decode(v, into.FieldByIndex(f.index)) {
-			return parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s; expected %s but got %s", m.class, f.name, f.codec.wants, kindOf(v))
+			return &mismatch{m.class, f.name, f.codec.wants, kindOf(v)}
 		}
 	}
 	return nil
@@ -384,7 +393,7 @@ func kindOf(v parse.Value) string {
 
 // object reads an object, system fields and ACL included.
 func (m *mapping) object(o *parse.Object, into reflect.Value) error {
-	return m.decode(func(key string) (parse.Value, bool) {
+	err := m.decode(func(key string) (parse.Value, bool) {
 		if key == parse.KeyACL {
 			if o.ACL == nil {
 				return nil, false
@@ -393,6 +402,10 @@ func (m *mapping) object(o *parse.Object, into reflect.Value) error {
 		}
 		return o.Get(key)
 	}, into)
+	if err != nil {
+		return parse.Errorf(parse.IncorrectType, "%s", err.Error())
+	}
+	return nil
 }
 
 // write gives the object what the struct has, as far as it differs. A field

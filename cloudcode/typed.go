@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -211,9 +212,9 @@ func Func[P, R any](a *App, name string, f func(ctx context.Context, r *Call[P])
 	a.Function(name, func(ctx context.Context, r *FunctionRequest) (parse.Value, error) {
 		c := &Call[P]{FunctionRequest: r}
 		if err := m.decode(r.Params.Get, reflect.ValueOf(&c.Params).Elem()); err != nil {
-			var pe *parse.Error
-			if errors.As(err, &pe) {
-				return nil, parse.Errorf(parse.ValidationError, "%s: %s", name, pe.Message)
+			var wrong *mismatch
+			if errors.As(err, &wrong) {
+				return nil, invalid("Validation failed. Invalid type for %s. Expected: %s", wrong.field, strings.ToLower(wrong.wants))
 			}
 			return nil, err
 		}

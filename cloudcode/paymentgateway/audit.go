@@ -31,12 +31,15 @@ func (g *gateway) registerAudit() {
 		return nil
 	})
 	g.app.AfterLogout(func(ctx context.Context, r *cloudcode.LogoutRequest) error {
-		if user, ok := r.Session.Pointer(fieldUser); ok {
+		if user, ok := r.Session.Pointer("user"); ok {
 			g.log(ctx, r.Client, user, "logout")
 		}
 		return nil
 	})
-	for _, class := range []string{classMethod, classHistory, classTransaction, classPayment} {
+	// One hook for several classes has no use for their structs.
+	for _, class := range []string{
+		cloudcode.ClassOf[PaymentMethod](), cloudcode.ClassOf[TransactionHistory](), cloudcode.ClassOf[Transaction](), cloudcode.ClassOf[Payment](),
+	} {
 		g.app.AfterSave(class, func(ctx context.Context, r *cloudcode.SaveRequest) error {
 			verb := "update"
 			if r.IsNew() {
@@ -53,7 +56,7 @@ func (g *gateway) registerAudit() {
 }
 
 func (g *gateway) logChange(ctx context.Context, c cloudcode.Client, verb string, o *parse.Object) {
-	if user, ok := o.Pointer(fieldUser); ok && !isAudited(ctx) {
+	if user, ok := o.Pointer("user"); ok && !isAudited(ctx) {
 		g.log(ctx, c, user, verb+" "+o.ClassName+" "+o.ID)
 	}
 }
@@ -61,7 +64,7 @@ func (g *gateway) logChange(ctx context.Context, c cloudcode.Client, verb string
 // log adds an entry for what has already happened. That it fails is therefore
 // nothing that the client could do anything about.
 func (g *gateway) log(ctx context.Context, c cloudcode.Client, user parse.Pointer, action string) {
-	ctx, cancel := outlive(ctx, auditTimeout)
+	ctx, cancel := cloudcode.Outlive(ctx, auditTimeout)
 	defer cancel()
 	if err := g.addLog(ctx, c.AsMaster(), user, action); err != nil {
 		g.app.Logger().ErrorContext(ctx, "access log entry lost",
@@ -70,10 +73,6 @@ func (g *gateway) log(ctx context.Context, c cloudcode.Client, user parse.Pointe
 }
 
 func (g *gateway) addLog(ctx context.Context, master cloudcode.Client, user parse.Pointer, action string) error {
-	_, err := master.Create(ctx, classAccessLog, parse.NewMap(
-		parse.MapField{Key: fieldUser, Value: user},
-		parse.MapField{Key: "action", Value: action},
-		parse.MapField{Key: fieldTimestamp, Value: parse.NewDate(g.now())},
-	))
+	_, err := cloudcode.Create(ctx, master, &AccessLog{User: user, Action: action, Timestamp: g.now()})
 	return err
 }

@@ -11,33 +11,6 @@ import (
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// Classes of the gateway.
-const (
-	classUser         = "_User"
-	classPayment      = "Payment"
-	classTransaction  = "Transaction"
-	classHistory      = "TransactionHistory"
-	classNotification = "Notification"
-	classMethod       = "PaymentMethod"
-	classAccessLog    = "AccessLog"
-)
-
-// Names of fields that occur in several places.
-const (
-	fieldUser          = "user"
-	fieldStatus        = "status"
-	fieldAmount        = "amount"
-	fieldDescription   = "description"
-	fieldDetails       = "details"
-	fieldPayment       = "payment"
-	fieldPaymentMethod = "payment_method"
-	fieldTransactionID = "transaction_id"
-	fieldRefunded      = "refunded_amount"
-	fieldKey           = "idempotency_key"
-	fieldTimestamp     = "timestamp"
-	fieldRole          = "role"
-)
-
 // adminRole is the role (of class _Role) that sees everybody's payments.
 const adminRole = "admin"
 
@@ -77,32 +50,22 @@ func Register(app *cloudcode.App, o Options) {
 	}
 	g.registerRules()
 	g.registerAudit()
-	for name, f := range map[string]cloudcode.Function{
-		"processPayment":     g.processPayment,
-		"refund":             g.refund,
-		"transactionSummary": g.transactionSummary,
-	} {
-		app.Function(name, hideInternal(name, f))
-	}
+	function(g, "processPayment", g.processPayment, orderRules())
+	function(g, "refund", g.refund)
+	function(g, "transactionSummary", g.transactionSummary)
 }
 
-// hideInternal keeps the text of failures that are not the client's from the client.
-func hideInternal(name string, f cloudcode.Function) cloudcode.Function {
-	return func(ctx context.Context, r *cloudcode.FunctionRequest) (parse.Value, error) {
+// function registers a function of the gateway. The text of a failure that is
+// not the client's does not reach the client.
+func function[P, R any](g *gateway, name string, f func(context.Context, *cloudcode.Call[P]) (R, error), opts ...cloudcode.Option) {
+	cloudcode.Func(g.app, name, func(ctx context.Context, r *cloudcode.Call[P]) (R, error) {
 		v, err := f(ctx, r)
 		var pe *parse.Error
 		if err != nil && !errors.As(err, &pe) {
-			return nil, &parse.Error{
-				Code: parse.InternalServerError, Message: "Internal server error.", Err: fmt.Errorf("%s: %w", name, err),
-			}
+			err = &parse.Error{Code: parse.InternalServerError, Message: "Internal server error.", Err: fmt.Errorf("%s: %w", name, err)}
 		}
 		return v, err
-	}
-}
-
-// outlive returns a context for work that must not stop halfway when the client goes away.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), d)
+	}, opts...)
 }
 
 // flights lets one call at a time work on a key.

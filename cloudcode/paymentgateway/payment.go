@@ -18,15 +18,76 @@ const (
 	maxDescriptionLength = 1000
 )
 
-// order is a call of processPayment whose parameters are right.
+// order is what processPayment is asked for.
 type order struct {
-	user        parse.Pointer
-	cents       int64
-	method      string
-	key         string
-	description string
+	Amount float64
+	// PaymentMethod is the objectId of one, or a pointer to it.
+	PaymentMethod  parse.Value
+	IdempotencyKey string
+	Description    string
+
+	user   parse.Pointer
+	cents  int64
+	method string
 	// id follows from user and key, so that a repeated call meets the same payment.
 	id string
+}
+
+// orderRules says what an order must have, the master key's as well.
+func orderRules() cloudcode.Validator {
+	return cloudcode.Validator{ValidateMasterKey: true, Fields: []cloudcode.Field{
+		{Name: "amount", Type: cloudcode.Number},
+		{Name: "paymentMethod"},
+		{Name: "idempotencyKey", Type: cloudcode.String, Check: atMost("idempotencyKey", 1, maxKeyLength)},
+		{Name: "description", Optional: true, Check: noCard("description", maxDescriptionLength)},
+	}}
+}
+
+// atMost checks the length of a text.
+func atMost(name string, least, most int) func(parse.Value) error {
+	return func(v parse.Value) error {
+		if s, _ := v.(string); len(s) < least || len(s) > most {
+			return fmt.Errorf("%s must have %d to %d bytes", name, least, most)
+		}
+		return nil
+	}
+}
+
+// noCard checks the length of a text, and that it has no card number.
+func noCard(name string, most int) func(parse.Value) error {
+	short := atMost(name, 0, most)
+	return func(v parse.Value) error {
+		if s, _ := v.(string); HasCard(s) {
+			return fmt.Errorf("%s must not contain a card number", name)
+		}
+		return short(v)
+	}
+}
+
+// receipt is what processPayment and refund return: the stored state, so that
+// a repeated call gets the same.
+type receipt struct {
+	Payment        string
+	TransactionID  string `parse:"transactionId"`
+	PaymentMethod  string
+	Amount         float64
+	RefundedAmount float64
+	Status         string
+}
+
+func receiptOf(p *Payment) *receipt {
+	return &receipt{
+		Payment: p.ID, TransactionID: p.TransactionID, PaymentMethod: p.PaymentMethod,
+		Amount: Amount(p.cents()), RefundedAmount: Amount(p.refunded()), Status: p.Status,
+	}
+}
+
+func (p *Payment) cents() int64 { return nearestCents(p.Amount) }
+
+func (p *Payment) refunded() int64 { return nearestCents(p.RefundedAmount) }
+
+func (p *Payment) self() parse.Pointer {
+	return parse.Pointer{ClassName: p.ParseClass(), ObjectID: p.ID}
 }
 
 func transactionID(userID, key string) string {
@@ -34,9 +95,9 @@ func transactionID(userID, key string) string {
 	return transactionPrefix + hex.EncodeToString(sum[:20])
 }
 
-// idParam reads an object id or a pointer to the class.
-func idParam(p *parse.Map, name, class string) (string, error) {
-	v, _ := p.Get(name)
+// idOf reads an object id, or a pointer to an object of the class T.
+func idOf[T any](name string, v parse.Value) (string, error) {
+	class := cloudcode.ClassOf[T]()
 	switch v := v.(type) {
 	case string:
 		if v != "" {
@@ -54,70 +115,33 @@ func idParam(p *parse.Map, name, class string) (string, error) {
 	return "", cloudcode.Err(parse.ValidationError, "%s must be the objectId of, or a pointer to, an object of class %s", name, class)
 }
 
-// centsParam reads an amount; absent is 0, false.
-func centsParam(p *parse.Map) (cents int64, given bool, err error) {
-	var amount float64
-	switch v, _ := p.Get(fieldAmount); v := v.(type) {
-	case nil:
-		return 0, false, nil
-	case float64:
-		amount = v
-	}
-	cents, ok := Cents(amount)
-	if !ok {
-		return 0, false, cloudcode.Err(parse.ValidationError, "amount must be a number above 0 and below 10^12 with at most two decimals")
-	}
-	return cents, true, nil
-}
-
 func caller(r *cloudcode.FunctionRequest) (parse.Pointer, error) {
 	if r.Caller.User == nil {
 		return parse.Pointer{}, cloudcode.Err(parse.SessionMissing, "%s needs a logged-in user", r.Name)
 	}
-	return parse.Pointer{ClassName: classUser, ObjectID: r.Caller.User.ID}, nil
+	return r.Caller.User.Self(), nil
 }
 
-func readOrder(r *cloudcode.FunctionRequest) (order, error) {
-	var o order
-	var err error
+// complete fills in what follows from the parameters and the caller.
+func (o *order) complete(r *cloudcode.FunctionRequest) (err error) {
 	if o.user, err = caller(r); err != nil {
-		return o, err
+		return err
 	}
-	var given bool
-	if o.cents, given, err = centsParam(r.Params); err != nil {
-		return o, err
+	if o.method, err = idOf[PaymentMethod]("paymentMethod", o.PaymentMethod); err != nil {
+		return err
 	}
-	if !given {
-		return o, cloudcode.Err(parse.ValidationError, "amount is required")
+	ok := false
+	if o.cents, ok = Cents(o.Amount); !ok {
+		return errAmount()
 	}
-	if o.method, err = idParam(r.Params, "paymentMethod", classMethod); err != nil {
-		return o, err
-	}
-	o.key = r.Params.String("idempotencyKey")
-	if o.key == "" || len(o.key) > maxKeyLength {
-		return o, cloudcode.Err(parse.ValidationError, "idempotencyKey must be a string of 1 to %d bytes", maxKeyLength)
-	}
-	switch v, _ := r.Params.Get(fieldDescription); v := v.(type) {
-	case nil:
-	case string:
-		o.description = v
-	default:
-		return o, cloudcode.Err(parse.ValidationError, "description must be a string")
-	}
-	if len(o.description) > maxDescriptionLength {
-		return o, cloudcode.Err(parse.ValidationError, "description must not exceed %d bytes", maxDescriptionLength)
-	}
-	if HasCard(o.description) {
-		return o, cloudcode.Err(parse.ValidationError, "description must not contain a card number")
-	}
-	o.id = transactionID(o.user.ObjectID, o.key)
-	return o, nil
+	o.id = transactionID(o.user.ObjectID, o.IdempotencyKey)
+	return nil
 }
 
 // processPayment charges a payment method of the caller once per idempotency key.
-func (g *gateway) processPayment(ctx context.Context, r *cloudcode.FunctionRequest) (parse.Value, error) {
-	o, err := readOrder(r)
-	if err != nil {
+func (g *gateway) processPayment(ctx context.Context, r *cloudcode.Call[order]) (*receipt, error) {
+	o := &r.Params
+	if err := o.complete(r.FunctionRequest); err != nil {
 		return nil, err
 	}
 	leave, waited, err := g.flights.enter(ctx, o.id)
@@ -131,20 +155,20 @@ func (g *gateway) processPayment(ctx context.Context, r *cloudcode.FunctionReque
 	if err != nil {
 		return nil, err
 	}
-	if payment != nil && (waited || payment.String(fieldStatus) != Processing) {
-		return answer(payment), nil
+	if payment != nil && (waited || payment.Status != Processing) {
+		return receiptOf(payment), nil
 	}
 	retry := payment != nil
-	method, err := r.Client.Get(ctx, classMethod, o.method)
+	method, err := cloudcode.Get[PaymentMethod](ctx, r.Client, o.method)
 	if err != nil {
 		if retry && parse.CodeOf(err) == parse.ObjectNotFound {
 			// The method is gone; what became of the charge can no longer be asked.
-			return answer(payment), nil
+			return receiptOf(payment), nil
 		}
 		return nil, err
 	}
 	// An admin sees the methods of others; he does not pay with them.
-	if owner, _ := method.Pointer(fieldUser); owner.ObjectID != o.user.ObjectID {
+	if method.User != o.user {
 		return nil, parse.ErrNotFound()
 	}
 	if !retry {
@@ -158,100 +182,59 @@ func (g *gateway) processPayment(ctx context.Context, r *cloudcode.FunctionReque
 			if payment == nil {
 				return nil, fmt.Errorf("payment %s is neither new nor stored", o.id)
 			}
-			return answer(payment), nil
+			return receiptOf(payment), nil
 		}
 	}
 	result := g.charge(ctx, ChargeRequest{
 		TransactionID: o.id, Cents: o.cents, Retry: retry,
-		MethodType: method.String("type"), MethodDetails: method.String(fieldDetails),
+		MethodType: method.Type, MethodDetails: method.Details,
 	})
 	if result.Outcome == Unknown {
-		return answer(payment), nil
+		return receiptOf(payment), nil
 	}
 	settled, err := g.settle(ctx, master, payment.ID, result)
 	if err != nil {
 		return nil, err
 	}
-	return answer(settled), nil
+	return receiptOf(settled), nil
 }
 
 // findPayment returns the payment of an earlier call with the same key, or nil.
-func findPayment(ctx context.Context, master cloudcode.Client, o order) (*parse.Object, error) {
-	found, err := master.Find(ctx, classPayment, query.Query{
-		Where: query.AllOf(query.Equal(fieldTransactionID, o.id), query.Equal(fieldUser, o.user)), Limit: 1,
+func findPayment(ctx context.Context, master cloudcode.Client, o *order) (*Payment, error) {
+	found, err := cloudcode.Find[Payment](ctx, master, query.Query{
+		Where: query.AllOf(query.Equal("transaction_id", o.id), query.Equal("user", o.user)), Limit: 1,
 	})
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	p := found[0]
-	if paymentCents(p) != o.cents || p.String(fieldPaymentMethod) != o.method {
-		return nil, cloudcode.Err(parse.DuplicateRequest, "idempotencyKey was already used with another amount or payment method")
+	if p := found[0]; p.cents() == o.cents && p.PaymentMethod == o.method {
+		return p, nil
 	}
-	return p, nil
-}
-
-func paymentCents(p *parse.Object) int64 {
-	n, _ := p.Number(fieldAmount)
-	return nearestCents(n)
-}
-
-func refundedCents(p *parse.Object) int64 {
-	n, _ := p.Number(fieldRefunded)
-	return nearestCents(n)
-}
-
-// answer is what processPayment and refund return: the stored state, so that a
-// repeated call gets the same.
-func answer(p *parse.Object) *parse.Map {
-	return parse.NewMap(
-		parse.MapField{Key: "payment", Value: p.ID},
-		parse.MapField{Key: "transactionId", Value: p.String(fieldTransactionID)},
-		parse.MapField{Key: "paymentMethod", Value: p.String(fieldPaymentMethod)},
-		parse.MapField{Key: "amount", Value: Amount(paymentCents(p))},
-		parse.MapField{Key: "refundedAmount", Value: Amount(refundedCents(p))},
-		parse.MapField{Key: "status", Value: p.String(fieldStatus)},
-	)
+	return nil, cloudcode.Err(parse.DuplicateRequest, "idempotencyKey was already used with another amount or payment method")
 }
 
 // open stores a payment that is about to be charged, with its traces. nil
 // without an error: the payment exists already.
-func (g *gateway) open(ctx context.Context, master cloudcode.Client, o order) (*parse.Object, error) {
-	var payment *parse.Object
+func (g *gateway) open(ctx context.Context, master cloudcode.Client, o *order) (*Payment, error) {
+	var payment *Payment
 	err := master.InTx(audited(ctx), func(ctx context.Context, c cloudcode.Client) error {
-		now := parse.NewDate(g.now())
-		p := parse.NewMap(
-			parse.MapField{Key: fieldTransactionID, Value: o.id},
-			parse.MapField{Key: fieldAmount, Value: Amount(o.cents)},
-			parse.MapField{Key: fieldPaymentMethod, Value: o.method},
-			parse.MapField{Key: fieldStatus, Value: Processing},
-			parse.MapField{Key: fieldRefunded, Value: float64(0)},
-			parse.MapField{Key: fieldKey, Value: o.key},
-			parse.MapField{Key: fieldUser, Value: o.user},
-		)
-		if o.description != "" {
-			p.Set(fieldDescription, o.description)
-		}
+		now, amount := g.now(), Amount(o.cents)
 		var err error
-		if payment, err = c.Create(ctx, classPayment, p); err != nil {
+		if payment, err = cloudcode.Create(ctx, c, &Payment{
+			User: o.user, TransactionID: o.id, IdempotencyKey: o.IdempotencyKey, PaymentMethod: o.method,
+			Amount: amount, Status: Processing, Description: o.Description,
+		}); err != nil {
 			return err
 		}
-		trace := func(date string) *parse.Map {
-			return parse.NewMap(
-				parse.MapField{Key: fieldUser, Value: o.user},
-				parse.MapField{Key: fieldAmount, Value: Amount(o.cents)},
-				parse.MapField{Key: fieldStatus, Value: Processing},
-				parse.MapField{Key: date, Value: now},
-				parse.MapField{Key: fieldPayment, Value: payment.Self()},
-			)
-		}
-		transaction := trace("date")
-		if o.description != "" {
-			transaction.Set(fieldDescription, o.description)
-		}
-		if _, err = c.Create(ctx, classTransaction, transaction); err != nil {
+		self := payment.self()
+		if _, err = cloudcode.Create(ctx, c, &Transaction{
+			User: o.user, Payment: &self, Amount: &amount, Status: Processing, Date: &now, Description: o.Description,
+		}); err != nil {
 			return err
 		}
-		if _, err = c.Create(ctx, classHistory, trace(fieldTimestamp)); err != nil {
+		if _, err = cloudcode.Create(ctx, c, &TransactionHistory{
+			User: o.user, Payment: &self, Amount: amount, Status: Processing, Timestamp: now,
+		}); err != nil {
 			return err
 		}
 		return g.tell(ctx, c, o.user, "payment", "Your payment of "+formatCents(o.cents)+" is being processed.", "payment opened "+payment.ID)
@@ -267,13 +250,7 @@ func (g *gateway) open(ctx context.Context, master cloudcode.Client, o order) (*
 
 // tell adds a notification and an entry of the access log.
 func (g *gateway) tell(ctx context.Context, c cloudcode.Client, user parse.Pointer, kind, message, action string) error {
-	_, err := c.Create(ctx, classNotification, parse.NewMap(
-		parse.MapField{Key: fieldUser, Value: user},
-		parse.MapField{Key: "type", Value: kind},
-		parse.MapField{Key: "message", Value: message},
-		parse.MapField{Key: "sent_at", Value: parse.NewDate(g.now())},
-	))
-	if err != nil {
+	if _, err := cloudcode.Create(ctx, c, &Notification{User: user, Type: kind, Message: message, SentAt: g.now()}); err != nil {
 		return err
 	}
 	return g.addLog(ctx, c, user, action)
@@ -281,7 +258,7 @@ func (g *gateway) tell(ctx context.Context, c cloudcode.Client, user parse.Point
 
 // charge asks the processor. That it fails to answer is an outcome, too: unknown.
 func (g *gateway) charge(ctx context.Context, r ChargeRequest) Result {
-	ctx, cancel := outlive(ctx, g.timeout)
+	ctx, cancel := cloudcode.Outlive(ctx, g.timeout)
 	defer cancel()
 	result, err := g.proc.Charge(ctx, r)
 	if err != nil {
@@ -294,8 +271,8 @@ func (g *gateway) charge(ctx context.Context, r ChargeRequest) Result {
 
 // settle stores the outcome of a charge and returns the payment; one that is
 // settled already stays as it is.
-func (g *gateway) settle(ctx context.Context, master cloudcode.Client, id string, result Result) (*parse.Object, error) {
-	ctx, cancel := outlive(ctx, storeTimeout)
+func (g *gateway) settle(ctx context.Context, master cloudcode.Client, id string, result Result) (*Payment, error) {
+	ctx, cancel := cloudcode.Outlive(ctx, storeTimeout)
 	defer cancel()
 	status, verb := Completed, "is completed."
 	if result.Outcome == Declined {
@@ -305,42 +282,40 @@ func (g *gateway) settle(ctx context.Context, master cloudcode.Client, id string
 		}
 		verb += "."
 	}
-	var settled *parse.Object
+	var settled *Payment
 	err := master.InTx(audited(ctx), func(ctx context.Context, c cloudcode.Client) error {
-		payment, err := c.Get(ctx, classPayment, id)
-		if err != nil {
+		moved := false
+		var err error
+		settled, err = cloudcode.Update(ctx, c, id, func(p *Payment) error {
+			if moved = p.Status == Processing; moved {
+				p.Status = status
+			}
+			return nil
+		})
+		if err != nil || !moved {
 			return err
 		}
-		settled = payment
-		if payment.String(fieldStatus) != Processing {
-			return nil
-		}
-		user, ok := payment.Pointer(fieldUser)
-		if !ok {
+		if settled.User.ObjectID == "" {
 			return errors.New("payment " + id + " has no owner")
 		}
-		if settled, err = c.Update(ctx, classPayment, id, parse.NewMap(parse.MapField{Key: fieldStatus, Value: status})); err != nil {
+		if err := moveTraces(ctx, c, settled, Processing, status); err != nil {
 			return err
 		}
-		if err := moveTraces(ctx, c, payment, Processing, status); err != nil {
-			return err
-		}
-		return g.tell(ctx, c, user, "payment", "Your payment of "+formatCents(paymentCents(payment))+" "+verb, "payment "+status+" "+id)
+		return g.tell(ctx, c, settled.User, "payment", "Your payment of "+formatCents(settled.cents())+" "+verb, "payment "+status+" "+id)
 	})
 	return settled, err
 }
 
 // moveTraces gives the Transaction and TransactionHistory of a payment its new status.
-func moveTraces(ctx context.Context, c cloudcode.Client, payment *parse.Object, from, to string) error {
-	owner, _ := payment.Pointer(fieldUser)
-	where := query.AllOf(query.Equal(fieldUser, owner), query.Equal(fieldPayment, payment.Self()), query.Equal(fieldStatus, from))
-	for _, class := range [...]string{classTransaction, classHistory} {
+func moveTraces(ctx context.Context, c cloudcode.Client, payment *Payment, from, to string) error {
+	where := query.AllOf(query.Equal("user", payment.User), query.Equal("payment", payment.self()), query.Equal("status", from))
+	for _, class := range [...]string{cloudcode.ClassOf[Transaction](), cloudcode.ClassOf[TransactionHistory]()} {
 		traces, err := c.Find(ctx, class, query.Query{Where: where, Limit: query.NoLimit})
 		if err != nil {
 			return err
 		}
 		for _, t := range traces {
-			if _, err := c.Update(ctx, class, t.ID, parse.NewMap(parse.MapField{Key: fieldStatus, Value: to})); err != nil {
+			if _, err := c.Update(ctx, class, t.ID, parse.NewMap(parse.MapField{Key: "status", Value: to})); err != nil {
 				return err
 			}
 		}

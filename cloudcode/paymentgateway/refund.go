@@ -9,19 +9,22 @@ import (
 	"github.com/pargo-baas/pargo/parse"
 )
 
+// refundOrder is what refund is asked for.
+type refundOrder struct {
+	// Payment is the objectId of one, or a pointer to it.
+	Payment parse.Value
+	Amount  *float64 // nil: all that is left
+}
+
 // refund gives back all or a part of a payment; its owner, an admin and the
 // master key may ask for it.
-func (g *gateway) refund(ctx context.Context, r *cloudcode.FunctionRequest) (parse.Value, error) {
+func (g *gateway) refund(ctx context.Context, r *cloudcode.Call[refundOrder]) (*receipt, error) {
 	if !r.Caller.Master {
-		if _, err := caller(r); err != nil {
+		if _, err := caller(r.FunctionRequest); err != nil {
 			return nil, err
 		}
 	}
-	id, err := idParam(r.Params, "payment", classPayment)
-	if err != nil {
-		return nil, err
-	}
-	cents, given, err := centsParam(r.Params)
+	id, err := idOf[Payment]("payment", r.Params.Payment)
 	if err != nil {
 		return nil, err
 	}
@@ -32,32 +35,35 @@ func (g *gateway) refund(ctx context.Context, r *cloudcode.FunctionRequest) (par
 	defer leave()
 
 	// The caller must see the payment; what counts is read without his protected fields missing.
-	if _, err := r.Client.Get(ctx, classPayment, id); err != nil {
+	if _, err := cloudcode.Get[Payment](ctx, r.Client, id); err != nil {
 		return nil, err
 	}
-	payment, err := r.Client.AsMaster().Get(ctx, classPayment, id)
+	payment, err := cloudcode.Get[Payment](ctx, r.Client.AsMaster(), id)
 	if err != nil {
 		return nil, err
 	}
-	owner, _ := payment.Pointer(fieldUser)
-	if !r.Caller.Master && owner.ObjectID != r.Caller.UserID() && !r.Caller.HasRole(adminRole) {
+	if !r.Caller.Master && payment.User.ObjectID != r.Caller.UserID() && !r.Caller.HasRole(adminRole) {
 		return nil, parse.ErrNotFound()
 	}
-	if status := payment.String(fieldStatus); status != Completed {
-		return nil, cloudcode.Err(parse.ValidationError, "a payment that is %s cannot be refunded", status)
+	if payment.Status != Completed {
+		return nil, cloudcode.Err(parse.ValidationError, "a payment that is %s cannot be refunded", payment.Status)
 	}
-	already := refundedCents(payment)
-	rest := paymentCents(payment) - already
-	if !given {
-		cents = rest
+	already := payment.refunded()
+	rest := payment.cents() - already
+	cents := rest
+	if amount := r.Params.Amount; amount != nil {
+		ok := false
+		if cents, ok = Cents(*amount); !ok {
+			return nil, errAmount()
+		}
 	}
 	if cents < 1 || cents > rest {
 		return nil, cloudcode.Err(parse.ValidationError, "amount must not exceed %s, which is what has not been refunded yet", formatCents(rest))
 	}
 	if err := g.giveBack(ctx, RefundRequest{
-		TransactionID: payment.String(fieldTransactionID),
+		TransactionID: payment.TransactionID,
 		// What was refunded before makes each part distinct, and a repeated one equal.
-		RefundID: payment.String(fieldTransactionID) + "-" + strconv.FormatInt(already, 10),
+		RefundID: payment.TransactionID + "-" + strconv.FormatInt(already, 10),
 		Cents:    cents,
 	}); err != nil {
 		return nil, err
@@ -66,11 +72,11 @@ func (g *gateway) refund(ctx context.Context, r *cloudcode.FunctionRequest) (par
 	if err != nil {
 		return nil, err
 	}
-	return answer(refunded), nil
+	return receiptOf(refunded), nil
 }
 
 func (g *gateway) giveBack(ctx context.Context, r RefundRequest) error {
-	ctx, cancel := outlive(ctx, g.timeout)
+	ctx, cancel := cloudcode.Outlive(ctx, g.timeout)
 	defer cancel()
 	result, err := g.proc.Refund(ctx, r)
 	if err != nil {
@@ -89,38 +95,36 @@ func (g *gateway) giveBack(ctx context.Context, r RefundRequest) error {
 // recordRefund stores a refund that has happened. A payment on which another
 // server has recorded one in the meantime stays as it is: the processor took
 // both for one.
-func (g *gateway) recordRefund(ctx context.Context, master cloudcode.Client, id string, already, cents int64) (*parse.Object, error) {
-	ctx, cancel := outlive(ctx, storeTimeout)
+func (g *gateway) recordRefund(ctx context.Context, master cloudcode.Client, id string, already, cents int64) (*Payment, error) {
+	ctx, cancel := cloudcode.Outlive(ctx, storeTimeout)
 	defer cancel()
-	var refunded *parse.Object
+	var refunded *Payment
 	err := master.InTx(audited(ctx), func(ctx context.Context, c cloudcode.Client) error {
-		payment, err := c.Get(ctx, classPayment, id)
-		if err != nil {
-			return err
-		}
-		refunded = payment
-		if refundedCents(payment) != already {
+		recorded, full := false, false
+		var err error
+		refunded, err = cloudcode.Update(ctx, c, id, func(p *Payment) error {
+			if recorded = p.refunded() == already; !recorded {
+				return nil
+			}
+			p.RefundedAmount = Amount(already + cents)
+			if full = already+cents == p.cents(); full {
+				p.Status = Refunded
+			}
 			return nil
-		}
-		fields := parse.NewMap(parse.MapField{Key: fieldRefunded, Value: Amount(already + cents)})
-		full := already+cents == paymentCents(payment)
-		if full {
-			fields.Set(fieldStatus, Refunded)
-		}
-		if refunded, err = c.Update(ctx, classPayment, id, fields); err != nil {
+		})
+		if err != nil || !recorded {
 			return err
 		}
 		if full {
-			if err := moveTraces(ctx, c, payment, Completed, Refunded); err != nil {
+			if err := moveTraces(ctx, c, refunded, Completed, Refunded); err != nil {
 				return err
 			}
 		}
-		owner, ok := payment.Pointer(fieldUser)
-		if !ok {
+		if refunded.User.ObjectID == "" {
 			return nil
 		}
-		return g.tell(ctx, c, owner, "refund",
-			formatCents(cents)+" of your payment of "+formatCents(paymentCents(payment))+" has been refunded.",
+		return g.tell(ctx, c, refunded.User, "refund",
+			formatCents(cents)+" of your payment of "+formatCents(refunded.cents())+" has been refunded.",
 			"payment refunded "+id)
 	})
 	return refunded, err

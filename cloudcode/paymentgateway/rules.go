@@ -18,100 +18,130 @@ const (
 	clockSkew = 60 * time.Second
 )
 
-// moneyRule says what is checked in one class of the gateway.
-type moneyRule struct {
-	class string
-	// date is the field with the time of the event; "" for none.
-	date string
+// entry is what the rules of money look at in an object: a Payment, a
+// Transaction or a TransactionHistory.
+type entry struct {
+	status *string
+	amount *float64 // nil: none
+	// date is the time of the event, if the object has one.
+	date event
+	// transactionID is chosen by a client, if it is there.
+	transactionID string
 	// texts may not contain card numbers.
-	texts []string
-	// server fields are written by the gateway alone.
+	texts []text
+	// server names the fields that are written by the gateway alone.
 	server []string
 }
 
-func moneyRules() []moneyRule {
-	return []moneyRule{
-		{class: classPayment, texts: []string{fieldDescription, fieldPaymentMethod}, server: []string{fieldRefunded, fieldKey}},
-		{class: classTransaction, date: "date", texts: []string{fieldDescription}, server: []string{fieldPayment}},
-		{class: classHistory, date: fieldTimestamp, server: []string{fieldPayment}},
+type text struct{ field, value string }
+
+type event struct {
+	field string
+	at    time.Time
+}
+
+func (p *Payment) entry() entry {
+	return entry{
+		status: &p.Status, amount: &p.Amount, transactionID: p.TransactionID,
+		texts:  []text{{"description", p.Description}, {"payment_method", p.PaymentMethod}},
+		server: []string{"refunded_amount", "idempotency_key"},
 	}
 }
 
-func (g *gateway) registerRules() {
-	g.app.BeforeSave(classUser, guardRole)
-	for _, rule := range moneyRules() {
-		g.app.BeforeSave(rule.class, func(_ context.Context, r *cloudcode.SaveRequest) error {
-			return g.checkMoney(rule, r)
-		})
-		g.app.BeforeDelete(rule.class, guardDelete)
+func (t *Transaction) entry() entry {
+	e := entry{
+		status: &t.Status, amount: t.Amount,
+		texts:  []text{{"description", t.Description}},
+		server: []string{"payment"},
 	}
-	g.app.BeforeSave(classMethod, maskMethod)
-	g.app.BeforeSave(classAccessLog, g.guardLog)
-	g.app.BeforeDelete(classAccessLog, func(_ context.Context, r *cloudcode.DeleteRequest) error {
-		if r.Caller.Master {
-			return nil
-		}
-		return appendOnly()
-	})
-	g.app.BeforeSave(classNotification, func(_ context.Context, r *cloudcode.SaveRequest) error {
-		return g.checkDate(r, "sent_at")
+	if t.Date != nil {
+		e.date = event{"date", *t.Date}
+	}
+	return e
+}
+
+func (h *TransactionHistory) entry() entry {
+	return entry{status: &h.Status, amount: &h.Amount, date: event{"timestamp", h.Timestamp}, server: []string{"payment"}}
+}
+
+func (g *gateway) registerRules() {
+	cloudcode.BeforeSave(g.app, guardRole)
+	guardMoney[Payment](g)
+	guardMoney[Transaction](g)
+	guardMoney[TransactionHistory](g)
+	cloudcode.BeforeSave(g.app, maskMethod)
+	cloudcode.BeforeSave(g.app, g.guardLog)
+	cloudcode.BeforeDelete(g.app, keepLog)
+	cloudcode.BeforeSave(g.app, func(_ context.Context, r *cloudcode.Save[Notification]) error {
+		return g.checkDate(event{"sent_at", r.Object.SentAt})
 	})
 }
 
 // guardRole: everybody signs up as a client; only the master key makes more of him.
-func guardRole(_ context.Context, r *cloudcode.SaveRequest) error {
-	role, _ := r.Object.Get(fieldRole)
-	if r.IsNew() {
-		if role == nil || role == "" {
-			r.Object.Set(fieldRole, defaultRole)
-			return nil
-		}
-		if role != defaultRole && !r.Caller.Master {
-			return cloudcode.Err(parse.OperationForbidden, "role must be %q at sign-up", defaultRole)
-		}
-		return nil
-	}
-	if r.Caller.Master {
-		return nil
-	}
-	if was, _ := r.Original.Get(fieldRole); !parse.Equal(was, role) {
+func guardRole(_ context.Context, r *cloudcode.Save[User]) error {
+	switch user := r.Object; {
+	case r.IsNew() && user.Role == "":
+		user.Role = defaultRole
+	case r.Caller.Master:
+	case r.IsNew() && user.Role != defaultRole:
+		return cloudcode.Err(parse.OperationForbidden, "role must be %q at sign-up", defaultRole)
+	case !r.IsNew() && user.Role != r.Original.Role:
 		return cloudcode.Err(parse.OperationForbidden, "role can be changed with the master key only")
 	}
 	return nil
 }
 
-func (g *gateway) checkMoney(rule moneyRule, r *cloudcode.SaveRequest) error {
-	if r.IsNew() {
-		if v, _ := r.Object.Get(fieldStatus); v == nil {
-			r.Object.Set(fieldStatus, Pending)
+// guardMoney registers the rules of one class of money.
+func guardMoney[T any, P interface {
+	*T
+	entry() entry
+}](g *gateway) {
+	cloudcode.BeforeSave(g.app, func(_ context.Context, r *cloudcode.Save[T]) error {
+		from := ""
+		if r.Original != nil {
+			from = *P(r.Original).entry().status
 		}
+		return g.checkMoney(r.SaveRequest, P(r.Object).entry(), from)
+	})
+	cloudcode.BeforeDelete(g.app, func(_ context.Context, r *cloudcode.Delete[T]) error {
+		status := *P(r.Object).entry().status
+		if r.Caller.Master || clientCanDelete(status) {
+			return nil
+		}
+		return cloudcode.Err(parse.OperationForbidden, "a %s object of class %s cannot be deleted by a client", status, r.Class)
+	})
+}
+
+// checkMoney applies the rules to a save. from is the status as it was.
+func (g *gateway) checkMoney(r *cloudcode.SaveRequest, e entry, from string) error {
+	if r.IsNew() && !writes(r, "status") {
+		*e.status = Pending
 	}
-	if err := checkStatus(r); err != nil {
+	if err := checkStatus(r, from, *e.status); err != nil {
 		return err
 	}
 	if !r.Caller.Master {
-		if err := guardServerFields(rule, r); err != nil {
+		if err := guardServerFields(r, e); err != nil {
 			return err
 		}
 	}
-	if amount, ok := r.Object.Number(fieldAmount); ok && writes(r, fieldAmount) {
-		cents, ok := Cents(amount)
+	if e.amount != nil && writes(r, "amount") {
+		cents, ok := Cents(*e.amount)
 		if !ok {
-			return cloudcode.Err(parse.ValidationError, "amount must be a number above 0 and below 10^12 with at most two decimals")
+			return errAmount()
 		}
-		if exact := Amount(cents); exact != amount {
-			r.Object.Set(fieldAmount, exact)
-		}
+		*e.amount = Amount(cents)
 	}
-	for _, field := range rule.texts {
-		if HasCard(r.Object.String(field)) {
-			return cloudcode.Err(parse.ValidationError, "%s must not contain a card number", field)
+	for _, t := range e.texts {
+		if HasCard(t.value) {
+			return cloudcode.Err(parse.ValidationError, "%s must not contain a card number", t.field)
 		}
 	}
-	if rule.date == "" {
-		return nil
-	}
-	return g.checkDate(r, rule.date)
+	return g.checkDate(e.date)
+}
+
+func errAmount() error {
+	return cloudcode.Err(parse.ValidationError, "amount must be a number above 0 and below 10^12 with at most two decimals")
 }
 
 // writes reports whether the save gives the field a value that it has not had.
@@ -125,8 +155,7 @@ func writes(r *cloudcode.SaveRequest, field string) bool {
 }
 
 // checkStatus applies the table of transitions and keeps clients to what they may do.
-func checkStatus(r *cloudcode.SaveRequest) error {
-	to := r.Object.String(fieldStatus)
+func checkStatus(r *cloudcode.SaveRequest, from, to string) error {
 	if !knownStatus(to) {
 		return cloudcode.Err(parse.ValidationError, "status must be one of %s", strings.Join(Statuses(), ", "))
 	}
@@ -136,7 +165,6 @@ func checkStatus(r *cloudcode.SaveRequest) error {
 		}
 		return nil
 	}
-	from := r.Original.String(fieldStatus)
 	if from == "" {
 		from = Pending
 	}
@@ -154,53 +182,46 @@ func checkStatus(r *cloudcode.SaveRequest) error {
 	return nil
 }
 
-func guardServerFields(rule moneyRule, r *cloudcode.SaveRequest) error {
-	for _, field := range rule.server {
+func guardServerFields(r *cloudcode.SaveRequest, e entry) error {
+	for _, field := range e.server {
 		// Zero on create may be the schema's default.
 		if v, _ := r.Object.Get(field); writes(r, field) && !(r.IsNew() && parse.Equal(v, float64(0))) {
 			return cloudcode.Err(parse.OperationForbidden, "%s is written by the server only", field)
 		}
 	}
 	// A client that could choose such an id could take the one of a charge to come.
-	if writes(r, fieldTransactionID) && strings.HasPrefix(r.Object.String(fieldTransactionID), transactionPrefix) {
-		return cloudcode.Err(parse.OperationForbidden, "a %s that begins with %q is given by processPayment only", fieldTransactionID, transactionPrefix)
+	if strings.HasPrefix(e.transactionID, transactionPrefix) && writes(r, "transaction_id") {
+		return cloudcode.Err(parse.OperationForbidden, "a transaction_id that begins with %q is given by processPayment only", transactionPrefix)
 	}
 	return nil
 }
 
-func (g *gateway) checkDate(r *cloudcode.SaveRequest, field string) error {
-	v, _ := r.Object.Get(field)
-	if d, ok := v.(parse.Date); ok && d.Time().After(g.now().Add(clockSkew)) {
-		return cloudcode.Err(parse.ValidationError, "%s must not be in the future", field)
+func (g *gateway) checkDate(e event) error {
+	if e.at.After(g.now().Add(clockSkew)) {
+		return cloudcode.Err(parse.ValidationError, "%s must not be in the future", e.field)
 	}
 	return nil
 }
 
-func guardDelete(_ context.Context, r *cloudcode.DeleteRequest) error {
-	status := r.Object.String(fieldStatus)
-	if r.Caller.Master || clientCanDelete(status) {
+func maskMethod(_ context.Context, r *cloudcode.Save[PaymentMethod]) error {
+	r.Object.Type, r.Object.Details = MaskCards(r.Object.Type), MaskCards(r.Object.Details)
+	return nil
+}
+
+func (g *gateway) guardLog(_ context.Context, r *cloudcode.Save[AccessLog]) error {
+	if !r.IsNew() && !r.Caller.Master {
+		return errAppendOnly()
+	}
+	return g.checkDate(event{"timestamp", r.Object.Timestamp})
+}
+
+func keepLog(_ context.Context, r *cloudcode.Delete[AccessLog]) error {
+	if r.Caller.Master {
 		return nil
 	}
-	return cloudcode.Err(parse.OperationForbidden, "a %s object of class %s cannot be deleted by a client", status, r.Class)
+	return errAppendOnly()
 }
 
-func maskMethod(_ context.Context, r *cloudcode.SaveRequest) error {
-	for _, field := range [...]string{fieldDetails, "type"} {
-		text := r.Object.String(field)
-		if masked := MaskCards(text); masked != text {
-			r.Object.Set(field, masked)
-		}
-	}
-	return nil
-}
-
-func (g *gateway) guardLog(_ context.Context, r *cloudcode.SaveRequest) error {
-	if !r.IsNew() && !r.Caller.Master {
-		return appendOnly()
-	}
-	return g.checkDate(r, fieldTimestamp)
-}
-
-func appendOnly() error {
-	return cloudcode.Err(parse.OperationForbidden, "%s can only be added to", classAccessLog)
+func errAppendOnly() error {
+	return cloudcode.Err(parse.OperationForbidden, "AccessLog can only be added to")
 }

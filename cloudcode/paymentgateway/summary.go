@@ -13,71 +13,69 @@ import (
 // summaryChunk is how many transactions are in memory at a time.
 const summaryChunk = 500
 
+// sum is how many transactions there are, and how much money.
 type sum struct {
-	count int
+	Count int
+	Total float64
 	cents int64
 }
 
 func (s *sum) add(cents int64) {
-	s.count++
+	s.Count++
 	s.cents += cents
+	s.Total = Amount(s.cents)
 }
 
-func (s *sum) fields() *parse.Map {
-	return parse.NewMap(
-		parse.MapField{Key: "count", Value: float64(s.count)},
-		parse.MapField{Key: "total", Value: Amount(s.cents)},
-	)
-}
+// statuses are sums by status.
+type statuses map[string]sum
 
-// sums are the sums of a set of transactions, in all and by status.
-type sums struct {
-	all      sum
-	byStatus map[string]*sum
-}
-
-func (s *sums) add(status string, cents int64) {
-	s.all.add(cents)
-	if s.byStatus == nil {
-		s.byStatus = map[string]*sum{}
-	}
-	one := s.byStatus[status]
-	if one == nil {
-		one = &sum{}
-		s.byStatus[status] = one
-	}
+func (s statuses) add(status string, cents int64) {
+	one := s[status]
 	one.add(cents)
+	s[status] = one
 }
 
-func (s *sums) statuses() *parse.Map {
-	m := &parse.Map{}
-	for _, status := range slices.Sorted(maps.Keys(s.byStatus)) {
-		m.Set(status, s.byStatus[status].fields())
-	}
-	return m
+// monthSum are the sums of one month.
+type monthSum struct {
+	Month    string
+	Count    int
+	Total    float64
+	ByStatus statuses
+}
+
+// summary is the answer of transactionSummary.
+type summary struct {
+	ByStatus statuses
+	ByMonth  []monthSum
+	Count    int
+	Total    float64
 }
 
 // transactionSummary adds up the caller's TransactionHistory.
-func (g *gateway) transactionSummary(ctx context.Context, r *cloudcode.FunctionRequest) (parse.Value, error) {
-	user, err := caller(r)
+func (g *gateway) transactionSummary(ctx context.Context, r *cloudcode.Call[struct{}]) (*summary, error) {
+	user, err := caller(r.FunctionRequest)
 	if err != nil {
 		return nil, err
 	}
-	var total sums
+	type sums struct {
+		all      sum
+		byStatus statuses
+	}
+	total := sums{byStatus: statuses{}}
 	months := map[string]*sums{}
 	// An admin reads everybody's; this is about his own.
-	own := query.Equal(fieldUser, user)
+	own := query.Equal("user", user)
 	last := ""
 	for {
 		where := own
 		if last != "" {
 			where = query.AllOf(own, &query.Compare{Path: parse.KeyObjectID, Op: query.Gt, Value: last})
 		}
-		chunk, err := r.Client.Find(ctx, classHistory, query.Query{
+		chunk, err := cloudcode.Find[TransactionHistory](ctx, r.Client, query.Query{
 			Where: where,
 			Order: []query.Sort{{Path: parse.KeyObjectID}},
 			Limit: summaryChunk,
-			Keys:  []string{fieldAmount, fieldStatus, fieldTimestamp},
+			Keys:  []string{"amount", "status", "timestamp"},
 		})
 		if err != nil {
 			return nil, err
@@ -88,34 +86,25 @@ func (g *gateway) transactionSummary(ctx context.Context, r *cloudcode.FunctionR
 		}
 		last = chunk[len(chunk)-1].ID
 		for _, h := range chunk {
-			amount, _ := h.Number(fieldAmount)
-			at, _ := h.Get(fieldTimestamp)
-			date, ok := at.(parse.Date)
-			if !ok {
-				date = h.CreatedAt
+			at := h.Timestamp
+			if at.IsZero() {
+				at = h.CreatedAt
 			}
-			month := date.Time().Format("2006-01")
-			if months[month] == nil {
-				months[month] = &sums{}
+			month := months[at.Format("2006-01")]
+			if month == nil {
+				month = &sums{byStatus: statuses{}}
+				months[at.Format("2006-01")] = month
 			}
-			total.add(h.String(fieldStatus), nearestCents(amount))
-			months[month].add(h.String(fieldStatus), nearestCents(amount))
+			for _, s := range [...]*sums{&total, month} {
+				s.all.add(nearestCents(h.Amount))
+				s.byStatus.add(h.Status, nearestCents(h.Amount))
+			}
 		}
 	}
-	byMonth := parse.Array{}
+	out := &summary{ByStatus: total.byStatus, ByMonth: []monthSum{}, Count: total.all.Count, Total: total.all.Total}
 	for _, month := range slices.Sorted(maps.Keys(months)) {
 		s := months[month]
-		entry := parse.NewMap(parse.MapField{Key: "month", Value: month})
-		for k, v := range s.all.fields().All() {
-			entry.Set(k, v)
-		}
-		entry.Set("byStatus", s.statuses())
-		byMonth = append(byMonth, entry)
+		out.ByMonth = append(out.ByMonth, monthSum{Month: month, Count: s.all.Count, Total: s.all.Total, ByStatus: s.byStatus})
 	}
-	return parse.NewMap(
-		parse.MapField{Key: "byStatus", Value: total.statuses()},
-		parse.MapField{Key: "byMonth", Value: byMonth},
-		parse.MapField{Key: "count", Value: float64(total.all.count)},
-		parse.MapField{Key: "total", Value: Amount(total.all.cents)},
-	), nil
+	return out, nil
 }
