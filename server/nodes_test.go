@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/pargo-baas/pargo/internal/cache/redis/redistest"
 	"github.com/pargo-baas/pargo/internal/scenario"
 	"github.com/pargo-baas/pargo/server/config"
 )
@@ -22,21 +22,13 @@ type nodes struct {
 	a, b *scenario.Server
 }
 
-// redisURL is that of the test's server, else of a double.
-func redisURL(t *testing.T) string {
-	if u := os.Getenv("PARGO_TEST_REDIS_URL"); u != "" {
-		return u
-	}
-	return "redis://" + miniredis.RunT(t).Addr()
-}
-
 func startNodes(t *testing.T, change func(*config.Config)) *nodes {
 	t.Helper()
 	for _, db := range scenario.Databases() {
 		if db.Name != "mongodb" {
 			continue
 		}
-		uri, redis := db.URI(t), redisURL(t)
+		uri, redis := db.URI(t), redistest.URL(t)
 		set := func(c *config.Config) {
 			open(c)
 			c.CacheAdapter = json.RawMessage(strconv.Quote(redis))
@@ -141,7 +133,7 @@ func TestRevocationReachesOtherServers(t *testing.T) {
 
 // Limits with redisUrl hold for all servers together.
 func TestRateLimitIsShared(t *testing.T) {
-	redis := redisURL(t)
+	redis := redistest.URL(t)
 	// The counters of a real server outlive the test: each run has its own limit.
 	path := "/classes/A" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	n := startNodes(t, func(c *config.Config) {

@@ -62,9 +62,10 @@ var allowed = map[string]string{
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo internal/storage/postgres " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/migrate internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
 		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact",
-	"cmd/pargo":         "server server/command server/config schema internal/codegen",
-	"internal/archtest": "",
-	"internal/scenario": "parse server server/config cloudcode schema",
+	"cmd/pargo":                      "server server/command server/config schema internal/codegen",
+	"internal/archtest":              "",
+	"internal/cache/redis/redistest": "",
+	"internal/scenario":              "parse server server/config cloudcode schema",
 }
 
 // confined lists foreign packages that only some of pargo's may import.
@@ -85,6 +86,9 @@ var confined = map[string]string{
 	"github.com/coreos/go-oidc":   "internal/auth/provider",
 	"github.com/go-ldap/ldap":     "internal/auth/provider",
 	"github.com/go-webauthn":      "internal/auth/provider",
+
+	// A double of Redis, for tests.
+	"github.com/alicebob/miniredis": "internal/cache/redis/redistest",
 }
 
 type goPackage struct {

@@ -1,11 +1,9 @@
 package redisbus_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,23 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/pargo-baas/pargo/internal/cache/redis/redistest"
 	"github.com/pargo-baas/pargo/livequery/redisbus"
 	"github.com/pargo-baas/pargo/parse"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// each runs a test on the double and on the real server, if there is one.
-func each(t *testing.T, f func(t *testing.T, url string)) {
-	t.Run("miniredis", func(t *testing.T) { f(t, "redis://"+miniredis.RunT(t).Addr()) })
-	t.Run("server", func(t *testing.T) {
-		url := os.Getenv("PARGO_TEST_REDIS_URL")
-		if url == "" {
-			t.Skip("PARGO_TEST_REDIS_URL is not set: not tested on a Redis server")
-		}
-		f(t, url)
-	})
-}
 
 // node is one server of a test: what it has been told, in order.
 type node struct {
@@ -117,20 +104,10 @@ func (x *tested) publish(action parse.Action, class, id string) {
 	x.bus.Publish(context.Background(), []parse.Change{ch})
 }
 
-func wait(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 var begin = []string{"revoked [] true", "lost "}
 
 func TestChangesReachOthersInOrderAndOnce(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		app := parse.NewObjectID(10)
 		a, b := start(t, url, app, nil), start(t, url, app, nil)
 		other := start(t, url, app+"x", nil)
@@ -143,12 +120,12 @@ func TestChangesReachOthersInOrderAndOnce(t *testing.T) {
 		a.bus.Revoke([]string{"ann", "bob"}, false)
 		a.publish(parse.Deleted, "A", "x")
 		want = append(want, "2 A/x", "revoked [ann] false", "revoked [bob] false", "3 A/x")
-		wait(t, "all changes", func() bool { return len(b.node.told()) >= len(want) })
+		redistest.Wait(t, "all changes", func() bool { return len(b.node.told()) >= len(want) })
 		if got := b.node.told(); !slices.Equal(got, want) {
 			t.Errorf("got %v", got)
 		}
 		b.publish(parse.Created, "A", "back")
-		wait(t, "the way back", func() bool { return a.node.count("1 A/back") == 1 })
+		redistest.Wait(t, "the way back", func() bool { return a.node.count("1 A/back") == 1 })
 		if got := a.node.told(); !slices.Equal(got, append(slices.Clone(begin), "1 A/back")) {
 			t.Errorf("a node hears itself: %v", got)
 		}
@@ -159,13 +136,13 @@ func TestChangesReachOthersInOrderAndOnce(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		a.bus.Revoke(nil, true)
-		wait(t, "a change of all rights", func() bool { return b.node.count("revoked [] true") == 2 })
+		redistest.Wait(t, "a change of all rights", func() bool { return b.node.count("revoked [] true") == 2 })
 	})
 }
 
 // A Parse Server reads and writes the channels directly.
 func TestParseServerOnTheSameRedis(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		o, err := redis.ParseURL(url)
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +192,7 @@ func TestParseServerOnTheSameRedis(t *testing.T) {
 			}
 		}
 		want := append(slices.Clone(begin), "1 C/1", "revoked [bob] false", "3 C/1")
-		wait(t, "what the Parse Server tells", func() bool { return len(a.node.told()) >= len(want) })
+		redistest.Wait(t, "what the Parse Server tells", func() bool { return len(a.node.told()) >= len(want) })
 		if got := a.node.told(); !slices.Equal(got, want) {
 			t.Errorf("got %v", got)
 		}
@@ -233,41 +210,23 @@ func TestTheSameMessageTwice(t *testing.T) {
 	for _, n := range []int{1, 2, 1, 2, 3} {
 		m.Publish("appafterSave", fmt.Sprintf(body, n, n))
 	}
-	wait(t, "the last one", func() bool { return b.node.count("1 A/3") == 1 })
+	redistest.Wait(t, "the last one", func() bool { return b.node.count("1 A/3") == 1 })
 	if got, want := b.node.told(), append(slices.Clone(begin), "1 A/1", "1 A/2", "1 A/3"); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
 
-// logs is a log that tests read while it is written.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
-
 func TestRedisGoesAndComes(t *testing.T) {
 	m := miniredis.RunT(t)
 	url := "redis://" + m.Addr()
-	var out logs
+	var out redistest.Logs
 	a := start(t, url, "app", func(o *redisbus.Options) { o.Queue, o.SubscribeURL = 3, "" })
 	b := start(t, url, "app", func(o *redisbus.Options) { o.PublishURL, o.Log = "", slog.New(slog.NewTextHandler(&out, nil)) })
 	a.publish(parse.Created, "A", "0")
-	wait(t, "a change", func() bool { return b.node.count("1 A/0") == 1 })
+	redistest.Wait(t, "a change", func() bool { return b.node.count("1 A/0") == 1 })
 
 	m.Close()
-	wait(t, "the outage is noticed", func() bool { return !b.bus.Stats().Listening })
+	redistest.Wait(t, "the outage is noticed", func() bool { return !b.bus.Stats().Listening })
 	for i := range 5 {
 		a.publish(parse.Created, "A", fmt.Sprint("kept", i))
 	}
@@ -279,15 +238,15 @@ func TestRedisGoesAndComes(t *testing.T) {
 	if err := m.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the receiver is back", func() bool { return b.bus.Stats().Listening })
+	redistest.Wait(t, "the receiver is back", func() bool { return b.bus.Stats().Listening })
 	if got := b.node.count("lost "); got != 2 {
 		t.Errorf("told %d times that anything may be missing, want once for each connection", got)
 	}
-	wait(t, "the queue is empty", func() bool { return a.bus.Stats().Waiting == 0 })
+	redistest.Wait(t, "the queue is empty", func() bool { return a.bus.Stats().Waiting == 0 })
 	a.publish(parse.Created, "A", "after")
-	wait(t, "a change after the outage", func() bool { return b.node.count("1 A/after") == 1 })
-	wait(t, "the log", func() bool { return out.count("redis is back") == 1 })
-	if n := out.count("cannot be reached"); n != 1 {
+	redistest.Wait(t, "a change after the outage", func() bool { return b.node.count("1 A/after") == 1 })
+	redistest.Wait(t, "the log", func() bool { return out.Count("redis is back") == 1 })
+	if n := out.Count("cannot be reached"); n != 1 {
 		t.Errorf("the outage is logged %d times", n)
 	}
 	// What was queued may have gone before the receiver was back; if it came, then
@@ -327,7 +286,7 @@ func TestDroppedChangesAreTold(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	near.Publish("apppargo", `{"pargo":{"node":"x","seq":0},"lost":["A","B"],"revoked":true}`)
-	wait(t, "the notice", func() bool { return a.node.count("lost A B") == 1 && a.node.count("revoked [] true") == 2 })
+	redistest.Wait(t, "the notice", func() bool { return a.node.count("lost A B") == 1 && a.node.count("revoked [] true") == 2 })
 }
 
 func TestWhatWaitsIsSentAtTheEnd(t *testing.T) {
@@ -342,7 +301,7 @@ func TestWhatWaitsIsSentAtTheEnd(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the last change", func() bool { return b.node.count("1 A/last") == 1 })
+	redistest.Wait(t, "the last change", func() bool { return b.node.count("1 A/last") == 1 })
 }
 
 func TestWrongURL(t *testing.T) {

@@ -1,36 +1,19 @@
 // Starts the real pargo binary in development mode, reads the mails that it
 // captures, and opens its pages in Chromium.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
+import { binary, launch } from '../server.mjs';
 
 // start runs `pargo serve` with the options and resolves once it answers.
 export async function start(...options) {
   const dir = mkdtempSync(path.join(tmpdir(), 'pargo-pages-'));
   const args = ['serve', '--dataDir', dir, '--host', '127.0.0.1', '--port', '0', '--passwordCost', '4', '--appName', 'Tea & Cake',
     '--development', 'true', '--verifyUserEmails', 'true', ...options];
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const kill = () => child.kill('SIGKILL'); // should the tests end without stop
-  process.once('exit', kill);
-  let out = '';
-  let err = '';
-  child.stderr.on('data', (d) => { err += d; });
-  const url = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`pargo ended with ${code}: ${err}`)));
-    child.stdout.on('data', (d) => {
-      out += d;
-      const m = /REST API\s+(\S+)/.exec(out);
-      if (m && out.includes('Stop with Ctrl-C')) resolve(m[1]);
-    });
-  });
+  const server = await launch(binary, args);
+  const { url } = server;
   const { appId, masterKey } = JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
   const seen = new Set();
   return {
@@ -54,14 +37,10 @@ export async function start(...options) {
         }
         await new Promise((resolve) => { setTimeout(resolve, 25); });
       }
-      throw new Error(`no mail to ${to}: ${err}`);
+      throw new Error(`no mail to ${to}: ${server.log()}`);
     },
     async stop() {
-      child.removeAllListeners('exit');
-      const ended = new Promise((resolve) => { child.once('exit', resolve); });
-      child.kill('SIGTERM');
-      await ended;
-      process.removeListener('exit', kill);
+      await server.stop();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -1,16 +1,14 @@
 // Starts the real pargo binary on an empty database and gives the SDK to talk to it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Parse from 'parse/node';
+import { binary, launch, root } from '../server.mjs';
 
-export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-export const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
+export { binary, root };
 // A server with cloud code in Go: that of examples/hello-cloud.
 export const helloCloud = process.env.HELLO_CLOUD_BIN ?? path.join(root, 'bin', 'hello-cloud');
 
@@ -65,33 +63,13 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
   const args = ['serve', '--dataDir', dir, '--databaseURI', database.uri(dir), '--host', '127.0.0.1', '--port', `${port}`,
     ...(schema ? ['--schema', schemaFile] : []), ...(keys ? ['--appId', keys.appId, '--masterKey', keys.masterKey] : []),
     '--startLiveQueryServer', 'true', '--passwordCost', '4', ...extra];
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const kill = () => child.kill('SIGKILL'); // should the tests end without stop
-  process.once('exit', kill);
-  let out = '';
-  let err = '';
-  child.stderr.on('data', (d) => { err += d; });
-  const url = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`pargo ended with ${code}: ${err}`)));
-    child.stdout.on('data', (d) => {
-      out += d;
-      const m = /REST API\s+(\S+)/.exec(out);
-      if (m && out.includes('Stop with Ctrl-C')) resolve(m[1].replace('localhost', '127.0.0.1'));
-    });
-  });
+  const server = await launch(program, args);
+  const url = server.url.replace('localhost', '127.0.0.1');
   const secrets = keys ?? JSON.parse(readFileSync(path.join(dir, 'secrets.json'), 'utf8'));
   return {
-    // kill ends the server as a crash does.
-    async crash() {
-      child.removeAllListeners('exit');
-      const ended = once(child, 'exit');
-      child.kill('SIGKILL');
-      await ended;
-      process.removeListener('exit', kill);
-    },
     url, dir, appId: secrets.appId, masterKey: secrets.masterKey, port: Number(new URL(url).port),
-    log: () => err,
+    log: server.log,
+    crash: server.crash,
     // use makes this server the one that the SDK of this process talks to.
     use(javascriptKey) {
       Parse.initialize(secrets.appId, javascriptKey, secrets.masterKey);
@@ -99,11 +77,7 @@ export async function start(database, extra = [], { schema = path.join(root, 'sc
       Parse.liveQueryServerURL = url.replace(/^http/, 'ws');
     },
     async stop({ keep = false } = {}) {
-      child.removeAllListeners('exit');
-      const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
-      child.kill('SIGTERM');
-      const result = await ended;
-      process.removeListener('exit', kill);
+      const result = await server.stop();
       if (!keep) {
         await drop(database.uri(dir));
         rmSync(dir, { recursive: true, force: true });

@@ -1,10 +1,8 @@
 package redis_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,22 +14,11 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/cache/redis"
+	"github.com/pargo-baas/pargo/internal/cache/redis/redistest"
 	"github.com/pargo-baas/pargo/parse"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// each runs a test on the double and on the real server, if there is one.
-func each(t *testing.T, f func(t *testing.T, url string)) {
-	t.Run("miniredis", func(t *testing.T) { f(t, "redis://"+miniredis.RunT(t).Addr()) })
-	t.Run("server", func(t *testing.T) {
-		url := os.Getenv("PARGO_TEST_REDIS_URL")
-		if url == "" {
-			t.Skip("PARGO_TEST_REDIS_URL is not set: not tested on a Redis server")
-		}
-		f(t, url)
-	})
-}
 
 func open(t *testing.T, url string, log *slog.Logger) *redis.Store {
 	t.Helper()
@@ -47,19 +34,8 @@ func open(t *testing.T, url string, log *slog.Logger) *redis.Store {
 	return s
 }
 
-// wait waits for a condition.
-func wait(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 func TestValues(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		s, ctx, key := open(t, url, nil), t.Context(), "test:"+parse.NewObjectID(10)
 		if _, ok, err := s.Get(ctx, key); ok || err != nil {
 			t.Fatalf("a value before it was set: %v, %v", ok, err)
@@ -86,7 +62,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestCounters(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		s, ctx, key := open(t, url, nil), t.Context(), "test:"+parse.NewObjectID(10)
 		for range 3 {
 			if _, _, err := s.Count(ctx, key, time.Minute); err != nil {
@@ -116,7 +92,7 @@ func TestValuesExpire(t *testing.T) {
 }
 
 func TestCountersAreShared(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		key := "rl:" + parse.NewObjectID(10)
 		stores := []*redis.Store{open(t, url, nil), open(t, url, nil)}
 		began := time.Now()
@@ -184,11 +160,11 @@ func (b *inbox) missed() int {
 
 func connected(t *testing.T, sub cache.Subscription) {
 	t.Helper()
-	wait(t, "the subscription stands", func() bool { return !sub.Since().IsZero() })
+	redistest.Wait(t, "the subscription stands", func() bool { return !sub.Since().IsZero() })
 }
 
 func TestMessagesArriveInOrder(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		a, b := open(t, url, nil), open(t, url, nil)
 		channel := "test:" + parse.NewObjectID(10)
 		var in, other inbox
@@ -201,7 +177,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 			want[i] = strconv.Itoa(i)
 			a.Publish(channel, []byte(want[i]))
 		}
-		wait(t, "all messages", func() bool { return len(in.messages()) == n })
+		redistest.Wait(t, "all messages", func() bool { return len(in.messages()) == n })
 		if got := strings.Join(in.messages(), " "); got != strings.Join(want, " ") {
 			t.Errorf("got %s", got)
 		}
@@ -221,7 +197,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 }
 
 func TestMessagesAreSentBeforeClose(t *testing.T) {
-	each(t, func(t *testing.T, url string) {
+	redistest.Each(t, func(t *testing.T, url string) {
 		a, err := redis.Open(url, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -232,32 +208,14 @@ func TestMessagesAreSentBeforeClose(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		wait(t, "the last message", func() bool { return len(in.messages()) == 1 })
+		redistest.Wait(t, "the last message", func() bool { return len(in.messages()) == 1 })
 	})
-}
-
-// logs counts the lines of a log that contain a text.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
 }
 
 func TestOutage(t *testing.T) {
 	m := miniredis.RunT(t)
 	addr := m.Addr()
-	var out logs
+	var out redistest.Logs
 	s := open(t, "redis://"+addr, slog.New(slog.NewTextHandler(&out, nil)))
 	var in inbox
 	sub := s.Subscribe("c", in.receive)
@@ -269,7 +227,7 @@ func TestOutage(t *testing.T) {
 	}
 
 	m.Close()
-	wait(t, "the subscription notices", func() bool { return sub.Since().IsZero() })
+	redistest.Wait(t, "the subscription notices", func() bool { return sub.Since().IsZero() })
 	for i := range 50 { // each server counts for itself
 		if n, _, err := counters.Count(t.Context(), "k", time.Hour); n != i+1 || err != nil {
 			t.Fatalf("count without redis: %d, %v", n, err)
@@ -282,25 +240,25 @@ func TestOutage(t *testing.T) {
 		t.Errorf("a call right after a failure: %v, want %v", err, redis.ErrDown)
 	}
 	s.Publish("c", []byte("kept"))
-	if out.count("cannot be reached") != 1 || out.count("redis is back") != 0 {
-		t.Errorf("the outage must be logged once: %s", out.buf.String())
+	if out.Count("cannot be reached") != 1 || out.Count("redis is back") != 0 {
+		t.Errorf("the outage must be logged once: %s", out.String())
 	}
 
 	if err := m.StartAddr(addr); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the subscription stands again", func() bool { return !sub.Since().IsZero() })
+	redistest.Wait(t, "the subscription stands again", func() bool { return !sub.Since().IsZero() })
 	if !sub.Since().After(before) {
 		t.Error("an interrupted subscription claims to be unbroken")
 	}
 	if in.missed() != 2 {
 		t.Errorf("told of %d gaps, want one for each connection", in.missed())
 	}
-	wait(t, "counters are shared again", func() bool {
+	redistest.Wait(t, "counters are shared again", func() bool {
 		_, _, err := s.Count(t.Context(), "other", time.Hour)
 		return err == nil
 	})
-	wait(t, "the end of the outage is logged", func() bool { return out.count("redis is back") == 1 })
+	redistest.Wait(t, "the end of the outage is logged", func() bool { return out.Count("redis is back") == 1 })
 }
 
 func TestWhatDoesNotFitIsTold(t *testing.T) {
@@ -320,7 +278,7 @@ func TestWhatDoesNotFitIsTold(t *testing.T) {
 	var in inbox
 	connected(t, b.Subscribe("c", in.receive))
 	a.Publish("c", []byte("end"))
-	wait(t, "the end or a gap", func() bool {
+	redistest.Wait(t, "the end or a gap", func() bool {
 		got := in.messages()
 		return len(got) > 0 && got[len(got)-1] == "end" || in.missed() > 1
 	})
