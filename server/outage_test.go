@@ -111,7 +111,10 @@ func TestOutage(t *testing.T) {
 				line := storagetest.Plug(t, u.Host)
 				u.Host = line.Addr
 				s := scenario.Start(t, u.String(), func(c *config.Config) {
-					c.DatabaseOptions = json.RawMessage(`{"serverSelectionTimeoutMS":300,"connectTimeoutMS":300,"heartbeatFrequencyMS":500}`)
+					c.DatabaseOptions = json.RawMessage(`{"stallTimeoutMS":300}`)
+					if db.Name == "mongodb" {
+						c.DatabaseOptions = json.RawMessage(`{"stallTimeoutMS":300,"serverSelectionTimeoutMS":300,"connectTimeoutMS":300,"heartbeatFrequencyMS":500}`)
+					}
 				}, nil)
 				s.Do(t, &scenario.Step{
 					Method: http.MethodPost, Path: "/schemas/Outage", As: "master",

@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -34,15 +36,24 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // Sane numbers for a [Guard].
 const (
 	DefaultInFlight = 4096
-	probeInterval   = 200 * time.Millisecond
-	probeTimeout    = 2 * time.Second
+	// DefaultStall is for how long nothing may be answered before a ping is sent.
+	DefaultStall  = 5 * time.Second
+	probeInterval = 200 * time.Millisecond
+	probeTimeout  = 2 * time.Second
 )
+
+// Interrupter is a Store that can end what waits for a database that does not
+// answer: Interrupt closes all connections.
+type Interrupter interface{ Interrupt() }
 
 // GuardOptions say how a [Guard] works.
 type GuardOptions struct {
 	// InFlight is how many operations may be under way, those that wait for a
 	// connection included; 0: DefaultInFlight.
 	InFlight int
+	// Stall is for how long operations may be under way without an end to any of
+	// them, before the database is asked whether it is there; 0: DefaultStall.
+	Stall time.Duration
 	// Log hears when the database goes away and when it is back.
 	Log *slog.Logger
 }
@@ -50,8 +61,10 @@ type GuardOptions struct {
 // Guard wraps a store so that a database that is away costs little: when an
 // operation fails with an [UnavailableError], those that follow are refused at
 // once until the database answers again, which the Guard finds out by itself.
-// And no more operations than a limit are under way at any time. Nothing is
-// tried again: what a client gets an answer for was tried once.
+// A database that does not answer at all is noticed as well: operations are under
+// way, none ends, and a ping has no answer. And no more operations than a limit
+// are under way at any time. Nothing is tried again: what a client gets an answer
+// for was tried once.
 //
 // Clients get code 1 with status 503.
 type Guard struct {
@@ -60,6 +73,7 @@ type Guard struct {
 	log   *slog.Logger
 
 	inFlight atomic.Int64
+	ended    atomic.Uint64
 	refused  atomic.Int64
 	away     atomic.Bool
 
@@ -90,6 +104,7 @@ func Guarded(ctx context.Context, s Store, o GuardOptions) (Store, *Guard) {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	g.ctx, g.stop = context.WithCancel(context.WithoutCancel(ctx))
+	g.probes.Go(func() { g.watch(cmp.Or(o.Stall, DefaultStall)) })
 	if AsTransactor(s) != nil {
 		return &guardTx{g}, g
 	}
@@ -141,8 +156,13 @@ func (g *Guard) enter() error {
 
 // leave ends an operation and returns its error for the caller.
 func (g *Guard) leave(err error) error {
-	g.inFlight.Add(-1)
+	g.left()
 	return g.judge(err)
+}
+
+func (g *Guard) left() {
+	g.ended.Add(1)
+	g.inFlight.Add(-1)
 }
 
 // judge makes the error for a client of one that tells of an absent database.
@@ -161,6 +181,35 @@ func (g *Guard) judge(err error) error {
 	return unavailable("The database cannot be reached at the moment.", err)
 }
 
+// watch notices a database that does not answer.
+func (g *Guard) watch(stall time.Duration) {
+	tick := time.NewTicker(stall)
+	defer tick.Stop()
+	last, waiting := g.ended.Load(), false
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ended := g.ended.Load()
+		stalled := waiting && ended == last
+		waiting, last = g.inFlight.Load() > 0 && !g.away.Load(), ended
+		if !stalled || !waiting {
+			continue
+		}
+		if err := g.ping(); err != nil {
+			g.lost(fmt.Errorf("nothing was answered for %s, nor a ping: %w", stall, err))
+		}
+	}
+}
+
+func (g *Guard) ping() error {
+	ctx, cancel := context.WithTimeout(g.ctx, probeTimeout)
+	defer cancel()
+	return g.Store.Ping(ctx)
+}
+
 // lost begins to look for the database, unless that is under way.
 func (g *Guard) lost(cause error) {
 	g.mu.Lock()
@@ -169,6 +218,9 @@ func (g *Guard) lost(cause error) {
 		return
 	}
 	g.log.Error("the database is away: requests that need it are refused until it is back", "error", cause)
+	if x := as[Interrupter](g.Store); x != nil {
+		x.Interrupt() // connections that are lost, or wait for an answer
+	}
 	start, before := time.Now(), g.refused.Load()
 	g.probes.Go(func() {
 		tick := time.NewTicker(probeInterval)
@@ -179,10 +231,7 @@ func (g *Guard) lost(cause error) {
 				return
 			case <-tick.C:
 			}
-			ctx, cancel := context.WithTimeout(g.ctx, probeTimeout)
-			err := g.Store.Ping(ctx)
-			cancel()
-			if err == nil {
+			if g.ping() == nil {
 				g.log.Info("the database is back", "after", time.Since(start).Round(time.Millisecond), "refused", g.refused.Load()-before)
 				g.away.Store(false)
 				return
@@ -287,7 +336,7 @@ func (g *Guard) InsertEach(ctx context.Context, class *schema.Class, objects []*
 		}
 		return errs
 	}
-	defer g.inFlight.Add(-1)
+	defer g.left()
 	errs := InsertEach(ctx, g.Store, class, objects)
 	for i := range errs {
 		errs[i] = g.judge(errs[i])
@@ -304,7 +353,7 @@ func (g *Guard) UpdateEach(ctx context.Context, updates []*Update) []Updated {
 		}
 		return out
 	}
-	defer g.inFlight.Add(-1)
+	defer g.left()
 	out := UpdateEach(ctx, g.Store, updates)
 	for i := range out {
 		out[i].Err = g.judge(out[i].Err)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -147,5 +148,32 @@ func TestGuardInFlight(t *testing.T) {
 	}
 	if storage.AsTransactor(s) != nil || storage.AsAggregator(s) == nil {
 		t.Error("transactions are those of the database, aggregates are guarded")
+	}
+}
+
+// interrupted is a database whose connections can be closed.
+type interrupted struct{ *patient }
+
+func (p *interrupted) Interrupt() { close(p.hold) }
+
+// A database that answers nothing, not even a ping, is given up, and so are the
+// connections that wait for it.
+func TestGuardStall(t *testing.T) {
+	p := &interrupted{&patient{hold: make(chan struct{}), held: make(chan struct{}), pinged: make(chan struct{}, 100)}}
+	p.err.Store(&storage.UnavailableError{Err: errors.New("no answer")})
+	s, g := storage.Guarded(t.Context(), p, storage.GuardOptions{Stall: time.Millisecond})
+	var call sync.WaitGroup
+	call.Go(func() {
+		if _, err := s.Count(t.Context(), nil, nil, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	<-p.held
+	call.Wait()
+	if !g.Stats().Away {
+		t.Error("not away")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

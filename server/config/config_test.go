@@ -264,7 +264,8 @@ func TestDatabaseOptions(t *testing.T) {
 		"no seconds":    {`{"schemaCacheTtl":"x"}`, nil, config.DatabaseUse{}, "The option databaseOptions.schemaCacheTtl must be a number of milliseconds."},
 		"variable wins": {`{"maxTimeMS":250}`, []string{"PARSE_SERVER_DATABASE_MAX_TIME_MS=300"}, config.DatabaseUse{MaxTime: 300 * time.Millisecond}, ""},
 		"ignored":       {`{"batchSize":5}`, nil, config.DatabaseUse{Ignored: []string{"batchSize"}}, ""},
-		"in flight":     {`{"maxInFlight":7}`, nil, config.DatabaseUse{MaxInFlight: 7}, ""},
+		"in flight":     {`{"maxInFlight":7,"stallTimeoutMS":900}`, nil, config.DatabaseUse{MaxInFlight: 7, Stall: 900 * time.Millisecond}, ""},
+		"no stall":      {`{"stallTimeoutMS":"x"}`, nil, config.DatabaseUse{}, "The option databaseOptions.stallTimeoutMS must be a number of milliseconds."},
 		"no number":     {`{"maxInFlight":0}`, nil, config.DatabaseUse{}, "The option databaseOptions.maxInFlight must be a number of operations."},
 		"driver": {
 			`{"maxPoolSize":5,"retryWrites":false,"authMechanismProperties":{"A":"b","C":"d"},"readPreferenceTags":[{"dc":"ny"}]}`,

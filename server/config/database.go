@@ -25,6 +25,8 @@ type DatabaseUse struct {
 	AnyIndexField bool
 	// MaxInFlight is how many operations may be under way; 0: the default.
 	MaxInFlight int
+	// Stall is for how long the database may answer nothing; 0: the default.
+	Stall time.Duration
 	// Driver are options of MongoDB's connection string, by name.
 	Driver map[string]string
 	// Postgres are parameters for the URI of a PostgreSQL database, which win over
@@ -78,7 +80,7 @@ func driverValue(v any) (string, bool) {
 // databaseVariables are the environment variables of single databaseOptions.
 var databaseVariables = func() map[string]string {
 	names := append([]string{
-		"allowPublicExplain", "maxTimeMS", "schemaCacheTtl", "enableSchemaHooks", "disableIndexFieldValidation", "maxInFlight",
+		"allowPublicExplain", "maxTimeMS", "schemaCacheTtl", "enableSchemaHooks", "disableIndexFieldValidation", "maxInFlight", "stallTimeoutMS",
 	}, driverOptions...)
 	m := make(map[string]string, len(names))
 	for _, name := range names {
@@ -141,6 +143,12 @@ func (c *Config) DatabaseUse() (DatabaseUse, error) {
 				return out, fmt.Errorf("The option databaseOptions.maxInFlight must be a number of operations.")
 			}
 			out.MaxInFlight = int(n)
+		case name == "stallTimeoutMS":
+			n, ok := v.(float64)
+			if !ok || n < 1 || n != math.Trunc(n) || n > math.MaxInt32 {
+				return out, fmt.Errorf("The option databaseOptions.stallTimeoutMS must be a number of milliseconds.")
+			}
+			out.Stall = time.Duration(n) * time.Millisecond
 		case slices.Contains(driverOptions, name) && !c.isPostgres():
 			text, ok := driverValue(v)
 			if !ok {

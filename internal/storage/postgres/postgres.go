@@ -46,6 +46,7 @@ type Options struct {
 type DB struct {
 	session
 	pool    *pgxpool.Pool
+	lines   *lines
 	log     *slog.Logger
 	lease   time.Duration
 	maxTime time.Duration
@@ -79,6 +80,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: 5 * time.Second}
 	}
+	lines := newLines()
+	cfg.ConnConfig.DialFunc = lines.dial
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	log := o.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -94,6 +100,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool: pool, log: log, maxTime: o.MaxTime, lease: cmp.Or(o.Lease, schemaLease),
 		providers: authProviders(o.AuthProviders), sender: parse.NewObjectID(20),
 	}
+	d.lines = lines
 	d.session = session{db: d, q: pool}
 	if err := d.prepare(ctx); err != nil {
 		pool.Close()
@@ -214,8 +221,14 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 	if errors.Is(context.Cause(ctx), errMaxTime) {
 		return &parse.Error{Code: parse.Timeout, Message: "The query takes longer than the server allows.", Err: err}
 	}
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+	if cause := ctx.Err(); cause != nil {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%s %s: %w", op, class, err)
+		}
 		return fmt.Errorf("%s %s: %w: %w", op, class, cause, err)
+	}
+	if u := absence(op, err); u != nil {
+		return fmt.Errorf("%s %s: %w", op, class, u)
 	}
 	return fmt.Errorf("%s %s: %w", op, class, err)
 }
