@@ -20,6 +20,14 @@ type job struct {
 	stat *Stat
 }
 
+// Upload is a file among the parameters of a function that was called with a
+// form (multipart/form-data). It is a field of the struct of [Func]; without
+// one it is an Object with the keys filename, contentType and data.
+type Upload struct {
+	Filename, ContentType string
+	Data                  []byte
+}
+
 type aroundFunction func(ctx context.Context, r *FunctionRequest, next Function) (parse.Value, error)
 
 var errNoName = errors.New("the name is empty")

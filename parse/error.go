@@ -23,6 +23,7 @@ const (
 	InvalidJSON                 Code = 107
 	CommandUnavailable          Code = 108
 	IncorrectType               Code = 111
+	ObjectTooLarge              Code = 116
 	OperationForbidden          Code = 119
 	InvalidNestedKey            Code = 121
 	InvalidACL                  Code = 123

@@ -17,5 +17,6 @@ func register(app *cloudcode.App) {
 	cloudcode.AfterEvent(app, tellReview)
 	cloudcode.Func(app, "hello", hello)
 	cloudcode.Func(app, "averageStars", averageStars)
+	cloudcode.Func(app, "importReviews", importReviews, cloudcode.Validator{RequireUser: true})
 	app.Job("removeDrafts", removeDrafts)
 }

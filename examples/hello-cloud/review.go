@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/csv"
 	"fmt"
+	"strconv"
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/parse"
@@ -50,6 +53,27 @@ func averageStars(ctx context.Context, r *cloudcode.Call[struct{ Movie string }]
 		sum += review.Stars
 	}
 	return float64(sum) / float64(len(reviews)), nil
+}
+
+// importReviews stores the reviews in a file of lines such as "Metropolis,5",
+// all or none, and returns how many.
+func importReviews(ctx context.Context, r *cloudcode.Call[struct{ File cloudcode.Upload }]) (int, error) {
+	rows, err := csv.NewReader(bytes.NewReader(r.Params.File.Data)).ReadAll()
+	if err != nil {
+		return 0, cloudcode.Err(parse.ValidationError, "%s: %v", r.Params.File.Filename, err)
+	}
+	return len(rows), r.Client.InTx(ctx, func(ctx context.Context, c cloudcode.Client) error {
+		for i, row := range rows {
+			stars, err := strconv.Atoi(row[len(row)-1])
+			if err != nil || len(row) != 2 {
+				return cloudcode.Err(parse.ValidationError, "%s: line %d is not a film and its stars", r.Params.File.Filename, i+1)
+			}
+			if _, err := cloudcode.Create(ctx, c, &Review{Movie: row[0], Stars: stars}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // removeDrafts deletes the reviews that nobody finished.

@@ -119,12 +119,18 @@ func (c *call) route() string { return strings.TrimPrefix(c.req.URL.Path, c.h.o.
 // open reads the body and the credentials: steps 3 to 9 of reference 01 §1.1.
 func (c *call) open() error {
 	cr := c.headerCredentials()
+	known := cr.appID != "" && equalSecret(cr.appID, c.h.o.Keys.AppID)
+	if c.isMultipart() { // the function reads its body itself
+		if c.body = (&parse.Map{}); !known {
+			return errUnauthorized
+		}
+		return c.identify(&cr)
+	}
 	body, err := c.readBody()
 	if err != nil {
 		return err
 	}
 	c.body = body
-	known := cr.appID != "" && equalSecret(cr.appID, c.h.o.Keys.AppID)
 	if !known {
 		if known, err = cr.fromBody(c); err != nil {
 			return err

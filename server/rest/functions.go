@@ -56,6 +56,13 @@ func function(ctx context.Context, c *call) (reply, error) {
 // functionParams are the body with the parameters of the URL over it, which
 // are texts whatever they look like.
 func (c *call) functionParams() (*parse.Map, error) {
+	if !c.nested && c.isMultipart() {
+		body, err := c.readMultipart()
+		if err != nil {
+			return nil, err
+		}
+		c.body = body
+	}
 	if c.nested || c.req.URL.RawQuery == "" {
 		return c.body, nil
 	}

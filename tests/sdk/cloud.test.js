@@ -78,7 +78,25 @@ for (const database of databases()) {
     test('functions', async () => {
       assert.equal(await Parse.Cloud.run('hello', { name: 'Ann' }), 'Hello, Ann!');
       await assert.rejects(Parse.Cloud.run('nope'), code(141, /Invalid function: "nope"/));
-      await assert.rejects(Parse.Cloud.run('hello', { name: 7 }), code(142, /expected String but got Number/));
+      await assert.rejects(Parse.Cloud.run('hello', { name: 7 }), code(142, /Invalid type for name\. Expected: string/));
+    });
+
+    test('a form with a file', async () => {
+      const call = (name, headers = {}) => {
+        const form = new FormData();
+        form.set('file', new Blob([name === 'bad.csv' ? 'Nosferatu\n' : 'Nosferatu,5\nNosferatu,4\n'], { type: 'text/csv' }), name);
+        return fetch(`${server.url}/functions/importReviews`, {
+          method: 'POST', body: form, headers: { 'X-Parse-Application-Id': server.appId, 'X-Parse-Session-Token': ann.getSessionToken(), ...headers },
+        });
+      };
+      const refused = await call('bad.csv');
+      assert.equal(refused.status, 400);
+      assert.deepEqual(await refused.json(), { code: 142, error: 'bad.csv: line 1 is not a film and its stars' });
+      const answer = await call('films.csv');
+      assert.deepEqual(await answer.json(), { result: 2 });
+      assert.equal(await Parse.Cloud.run('averageStars', { movie: 'Nosferatu' }), 4.5);
+      assert.equal((await call('films.csv', { 'X-Parse-Application-Id': 'other' })).status, 403);
+      await Parse.Object.destroyAll(await new Parse.Query('Review').equalTo('movie', 'Nosferatu').find(), master);
     });
 
     test('hooks', async () => {
