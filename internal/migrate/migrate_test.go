@@ -27,14 +27,14 @@ import (
 // kind is a kind of database; open makes an empty one.
 type kind struct {
 	name string
-	open func(t *testing.T) storage.Store
+	open func(t testing.TB) storage.Store
 }
 
 func kinds() []kind {
 	return []kind{{"sqlite", openSQLite}, {"mongodb", openMongo}}
 }
 
-func closing(t *testing.T, s storage.Store, err error) storage.Store {
+func closing(t testing.TB, s storage.Store, err error) storage.Store {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -47,13 +47,13 @@ func closing(t *testing.T, s storage.Store, err error) storage.Store {
 	return s
 }
 
-func openSQLite(t *testing.T) storage.Store {
+func openSQLite(t testing.TB) storage.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "m.db"), Durability: "normal"})
 	return closing(t, s, err)
 }
 
-func openMongo(t *testing.T) storage.Store {
+func openMongo(t testing.TB) storage.Store {
 	t.Helper()
 	base := os.Getenv("PARGO_TEST_MONGO_URL")
 	if base == "" {

@@ -57,8 +57,40 @@ async function mongoDump(db, since) {
   return out;
 }
 
+const postgresKinds = (text, since) => {
+  if (/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$/.test(text)) return now(Date.parse(text.replace(' ', 'T').replace('+00', 'Z')), since) ?? text;
+  return kinds.find(([pattern]) => pattern.test(text))?.[1] ?? text;
+};
+
+async function postgresDump(db, since) {
+  const out = {};
+  const { rows: columns } = await db.query(`SELECT table_name, column_name, data_type, udt_name, character_maximum_length AS max, is_nullable
+    FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2`);
+  for (const name of new Set(columns.map((c) => c.table_name))) {
+    if (known.ownTable.test(name)) continue;
+    const own = columns.filter((c) => c.table_name === name);
+    const { rows } = await db.query(`SELECT ${own.map((c) => `"${c.column_name}"::text`).join()} FROM "${name}"`);
+    if (rows.length === 0) continue;
+    const documents = rows.map((row) => {
+      let doc = Object.fromEntries(Object.entries(row).filter(([, v]) => v !== null).map(([k, v]) => [k, postgresKinds(v, since)]));
+      if (chosen.test(name)) doc.objectId = '<id>';
+      for (const { change } of known.postgresql) doc = change(name, doc);
+      return JSON.stringify(sorted(doc));
+    });
+    const { rows: indexes } = await db.query('SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = $1 AND tablename = $2', ['public', name]);
+    out[name] = {
+      columns: own.map((c) => JSON.stringify(sorted(c))).sort(),
+      documents: documents.sort(),
+      indexes: indexes.filter((index) => !known.ownIndex.test(index.indexname)).map((index) => index.indexdef).sort(),
+    };
+  }
+  const { rows: functions } = await db.query("SELECT pg_get_functiondef(p.oid) AS text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'public' ORDER BY 1");
+  out['functions of the database'] = { documents: functions.map((f) => f.text) };
+  return out;
+}
+
 // dump reads a database whose test began at the time since.
-export const dump = (database, since) => ({ mongodb: mongoDump }[database.kind])(database.db, since);
+export const dump = (database, since) => ({ mongodb: mongoDump, postgresql: postgresDump }[database.kind])(database.db, since);
 
 // differences compares two dumps: one line for whatever only one of them has.
 export function differences(a, b, nameA, nameB) {

@@ -8,6 +8,16 @@ const each = (f) => function walk(v) {
   return Array.isArray(v) ? v.map(walk) : Object.fromEntries(Object.entries(v).map(([k, el]) => [k, walk(el)]));
 };
 
+const some = (o) => (Object.keys(o).length > 0 ? o : undefined);
+const inOrder = (o) => Object.fromEntries(Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+// Of a definition: permissions with those that are missing, options without
+// what says nothing, indexes that were asked for.
+const operations = ['find', 'count', 'get', 'create', 'update', 'delete', 'addField', 'protectedFields'];
+const permissions = (clp) => clp && inOrder({ ...Object.fromEntries(operations.map((k) => [k, {}])), ...clp });
+const options = ({ required, ...o }) => (required ? { required, ...o } : o);
+const asked = (indexes) => some(inOrder(Object.fromEntries(Object.entries(indexes ?? {}).filter(([name]) => !ownIndex.test(name)))));
+
 // Rows on MongoDB: table is the collection, doc its document in Extended JSON.
 export const mongodb = [
   {
@@ -37,13 +47,11 @@ export const mongodb = [
     change(table, doc) {
       if (table !== '_SCHEMA') return doc;
       const { pargo, indexes, fields_options: fields, class_permissions: clp, ...meta } = doc._metadata ?? {};
-      const some = (o) => (Object.keys(o).length > 0 ? o : undefined);
-      const all = clp && Object.fromEntries(['find', 'count', 'get', 'create', 'update', 'delete', 'addField', 'protectedFields'].map((k) => [k, {}]));
       const metadata = JSON.parse(JSON.stringify({
         ...meta,
-        class_permissions: clp && Object.fromEntries(Object.entries({ ...all, ...clp }).sort(([a], [b]) => (a < b ? -1 : 1))),
-        fields_options: some(Object.fromEntries(Object.entries(fields ?? {}).map(([k, { required, ...o }]) => [k, required ? { required, ...o } : o]).filter(([, o]) => some(o)))),
-        indexes: some(Object.fromEntries(Object.entries(indexes ?? {}).filter(([name]) => !ownIndex.test(name)))),
+        class_permissions: permissions(clp),
+        fields_options: some(Object.fromEntries(Object.entries(fields ?? {}).map(([k, o]) => [k, options(o)]).filter(([, o]) => some(o)))),
+        indexes: asked(indexes),
       }));
       const { _metadata, ...rest } = doc;
       return some(metadata) ? { ...rest, _metadata: metadata } : rest;
@@ -51,8 +59,38 @@ export const mongodb = [
   },
 ];
 
+// Rows on PostgreSQL: table and row, whose columns are texts.
+export const postgresql = [
+  {
+    name: '`createdWith` of a session',
+    change(table, { createdWith, ...row }) {
+      if (table !== '_Session' || !createdWith) return { ...row, ...(createdWith && { createdWith }) };
+      const { action, authProvider } = JSON.parse(createdWith);
+      return authProvider === 'password' && action === 'signup' ? { ...row, createdWith } : row;
+    },
+  },
+  { name: 'names of anonymous users', change: (table, row) => (table === '_User' && /anonymous/.test(row.authData) ? { ...row, username: '<any>' } : row) },
+  {
+    name: 'definitions of classes',
+    change(table, row) {
+      if (table !== '_SCHEMA') return row;
+      const { classLevelPermissions, fields, indexes, ...rest } = JSON.parse(row.schema);
+      return {
+        ...row,
+        schema: {
+          ...rest, classLevelPermissions: permissions(classLevelPermissions), indexes: asked(indexes),
+          fields: inOrder(Object.fromEntries(Object.entries(fields).map(([k, o]) => [k, options(o)]))),
+        },
+      };
+    },
+  },
+];
+
+// Tables that Parse Server does not know.
+export const ownTable = /^_(pargo|PargoLease)$/;
+
 // Indexes that only one of the servers makes by itself.
 export const ownIndex = /^(_id_|(user|sessionToken|installationId|deviceToken|relatedId|owningId_1_relatedId)_1|_auth_data_.*_id|.*_2dsphere)$/;
 
 // names are those of all of them.
-export const names = [...mongodb.map((k) => k.name), 'indexes that nobody asked for'];
+export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for'];

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MongoClient } from 'mongodb';
+import pg from 'pg';
 
 import { start } from '../sdk/harness.js';
 
@@ -49,11 +50,40 @@ export function databases() {
       },
     });
   }
-  return list;
+  const postgres = process.env.PARGO_TEST_POSTGRES_URL;
+  if (postgres) {
+    const admin = async (command) => {
+      const client = new pg.Client(postgres);
+      await client.connect();
+      await client.query(command);
+      await client.end();
+    };
+    list.push({
+      name: 'postgresql',
+      async new() {
+        const name = unique();
+        await admin(`CREATE DATABASE ${name}`);
+        const uri = new URL(postgres);
+        uri.pathname = `/${name}`;
+        const client = new pg.Client(uri.href);
+        await client.connect();
+        await client.query("SET timezone = 'UTC'");
+        return {
+          kind: 'postgresql', uri: uri.href, db: client,
+          async drop() {
+            await client.end();
+            await admin(`DROP DATABASE ${name} WITH (FORCE)`);
+          },
+        };
+      },
+    });
+  }
+  const only = process.env.DROPIN_DATABASE;
+  return only ? list.filter((d) => d.name === only) : list;
 }
 
 // skipped is a reason for node:test to pass over the tests, false if there is a database.
-export const skipped = databases().length === 0 && 'no server is named by PARGO_TEST_MONGO_URL';
+export const skipped = databases().length === 0 && 'no server is named by PARGO_TEST_MONGO_URL or PARGO_TEST_POSTGRES_URL';
 
 // Client sends requests to one server. as() gives one with another session, or
 // with the master key for a token of true.
