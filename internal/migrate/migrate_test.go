@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	mongodriver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/pargo-baas/pargo/internal/migrate"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/mongo"
+	"github.com/pargo-baas/pargo/internal/storage/postgres"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -31,7 +33,7 @@ type kind struct {
 }
 
 func kinds() []kind {
-	return []kind{{"sqlite", openSQLite}, {"mongodb", openMongo}}
+	return []kind{{"sqlite", openSQLite}, {"mongodb", openMongo}, {"postgresql", openPostgres}}
 }
 
 func closing(t testing.TB, s storage.Store, err error) storage.Store {
@@ -79,6 +81,35 @@ func openMongo(t testing.TB) storage.Store {
 	return closing(t, s, err)
 }
 
+func openPostgres(t testing.TB) storage.Store {
+	t.Helper()
+	base := os.Getenv("PARGO_TEST_POSTGRES_URL")
+	if base == "" {
+		t.Skip("PARGO_TEST_POSTGRES_URL is not set: not tested on PostgreSQL")
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "pargo_migrate_" + strings.ToLower(parse.NewObjectID(8))
+	admin := func(command string) {
+		ctx := context.WithoutCancel(t.Context())
+		conn, err := pgx.Connect(ctx, base)
+		if err == nil {
+			_, err = conn.Exec(ctx, command)
+			err = errors.Join(err, conn.Close(ctx))
+		}
+		if err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	admin("CREATE DATABASE " + name)
+	t.Cleanup(func() { admin("DROP DATABASE " + name + " WITH (FORCE)") })
+	u.Path = "/" + name
+	s, err := postgres.Open(t.Context(), postgres.Options{URI: u.String()})
+	return closing(t, s, err)
+}
+
 // pairs runs f from every kind of database to every kind.
 func pairs(t *testing.T, f func(t *testing.T, from, to storage.Store)) {
 	t.Helper()
@@ -86,6 +117,14 @@ func pairs(t *testing.T, f func(t *testing.T, from, to storage.Store)) {
 		for _, b := range kinds() {
 			t.Run(a.name+" to "+b.name, func(t *testing.T) { f(t, a.open(t), b.open(t)) })
 		}
+	}
+}
+
+// targets runs f from SQLite to every kind of database.
+func targets(t *testing.T, f func(t *testing.T, from, to storage.Store)) {
+	t.Helper()
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) { f(t, openSQLite(t), k.open(t)) })
 	}
 }
 
@@ -294,7 +333,7 @@ func TestAllOfIt(t *testing.T) {
 
 // TestBrokenOff stops the copy at every stage and after each page, and goes on.
 func TestBrokenOff(t *testing.T) {
-	pairs(t, func(t *testing.T, from, to storage.Store) {
+	targets(t, func(t *testing.T, from, to storage.Store) {
 		fill(t, from)
 		stopped := 0
 		for stops := 1; ; stops++ {
@@ -334,7 +373,7 @@ func TestBrokenOff(t *testing.T) {
 
 // TestLostCheckpoint: what was written after the last checkpoint is found again.
 func TestLostCheckpoint(t *testing.T) {
-	pairs(t, func(t *testing.T, from, to storage.Store) {
+	targets(t, func(t *testing.T, from, to storage.Store) {
 		fill(t, from)
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := migrate.Run(ctx, from, to, migrate.Options{Source: "x", Progress: func(p migrate.Progress) {
@@ -444,7 +483,7 @@ func must[T any](v T, err error) T {
 }
 
 func TestMerge(t *testing.T) {
-	pairs(t, func(t *testing.T, from, to storage.Store) {
+	targets(t, func(t *testing.T, from, to storage.Store) {
 		fill(t, from)
 		if _, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x"}); err != nil {
 			t.Fatal(err)

@@ -33,10 +33,10 @@ for (const kind of databases()) {
     const agree = (name) => test(name, async () => {
       await running(database, [parseServer, pargo], async (ps, pg) => {
         const c = new Comparison(ps, pg);
-        await everything(c);
+        await everything(c, kind.name);
         for (const [tag, tokens] of Object.entries(worlds)) {
           await asSeenBy(c, tag, tokens);
-          await queries(c, tag);
+          await queries(c, tag, kind.name);
         }
         assert.deepEqual(c.lines, [], `of ${c.asked} answers`);
       });

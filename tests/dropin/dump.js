@@ -68,7 +68,7 @@ async function postgresDump(db, since) {
     FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2`);
   for (const name of new Set(columns.map((c) => c.table_name))) {
     if (known.ownTable.test(name)) continue;
-    const own = columns.filter((c) => c.table_name === name);
+    const own = columns.filter((c) => c.table_name === name && !(name === '_Hooks' && c.column_name === 'objectId'));
     const { rows } = await db.query(`SELECT ${own.map((c) => `"${c.column_name}"::text`).join()} FROM "${name}"`);
     if (rows.length === 0) continue;
     const documents = rows.map((row) => {
@@ -81,11 +81,9 @@ async function postgresDump(db, since) {
     out[name] = {
       columns: own.map((c) => JSON.stringify(sorted(c))).sort(),
       documents: documents.sort(),
-      indexes: indexes.filter((index) => !known.ownIndex.test(index.indexname)).map((index) => index.indexdef).sort(),
+      indexes: indexes.filter((index) => index.indexname !== 'ttl' && !known.ownIndex.test(index.indexname)).map((index) => known.withoutOrder(index.indexdef)).sort(),
     };
   }
-  const { rows: functions } = await db.query("SELECT pg_get_functiondef(p.oid) AS text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'public' ORDER BY 1");
-  out['functions of the database'] = { documents: functions.map((f) => f.text) };
   return out;
 }
 

@@ -90,7 +90,14 @@ export const postgresql = [
 export const ownTable = /^_(pargo|PargoLease)$/;
 
 // Indexes that only one of the servers makes by itself.
-export const ownIndex = /^(_id_|(user|sessionToken|installationId|deviceToken|relatedId|owningId_1_relatedId)_1|_auth_data_.*_id|.*_2dsphere)$/;
+export const ownIndex = new RegExp(`^(${[
+  '_id_', '(user|sessionToken|installationId|deviceToken|relatedId|owningId_1_relatedId)_1', '_auth_data_.*_id', '.*_2dsphere', // MongoDB
+  '_Installation_(installationId|deviceToken)_1', '_Session_(user_1|unique_sessionToken)', '_owning:.*', '_User_unique_authData_.*', // PostgreSQL
+].join('|')})$`);
+
+// withoutOrder is the definition of an index on PostgreSQL without how it orders
+// values: pargo's serve queries that regard bytes and put missing values first.
+export const withoutOrder = (definition) => definition.replaceAll(/ (text_pattern_ops|DESC|NULLS (FIRST|LAST))\b/g, '');
 
 // names are those of all of them.
-export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for'];
+export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for', 'order of values in indexes'];

@@ -85,14 +85,14 @@ export function databases() {
 // skipped is a reason for node:test to pass over the tests, false if there is a database.
 export const skipped = databases().length === 0 && 'no server is named by PARGO_TEST_MONGO_URL or PARGO_TEST_POSTGRES_URL';
 
-// Client sends requests to one server. as() gives one with another session, or
+// Client sends requests to one server, on a database of a kind. as() gives one with another session, or
 // with the master key for a token of true.
 export class Client {
-  constructor(name, url, token = true, headers = {}) {
-    Object.assign(this, { name, url, token, headers });
+  constructor(name, url, kind, token = true, headers = {}) {
+    Object.assign(this, { name, url, kind, token, headers });
   }
 
-  as(token, headers = {}) { return new Client(this.name, this.url, token, headers); }
+  as(token, headers = {}) { return new Client(this.name, this.url, this.kind, token, headers); }
 
   // send answers the status and body of any request.
   async send(method, route, body) {
@@ -145,7 +145,7 @@ export async function parseServer(database, more = {}) {
   });
   child.removeAllListeners('exit');
   return {
-    client: new Client('parse-server', url),
+    client: new Client('parse-server', url, database.kind),
     log: () => err,
     async stop() {
       const ended = once(child, 'exit');
@@ -163,7 +163,7 @@ export async function pargo(database, more = {}) {
   writeFileSync(file, JSON.stringify({ ...options, ...more }));
   const server = await start({ uri: () => database.uri }, ['--config', file], { schema: null, dir, keys });
   return {
-    client: new Client('pargo', server.url),
+    client: new Client('pargo', server.url, database.kind),
     log: server.log,
     async stop() {
       await server.stop({ keep: true });

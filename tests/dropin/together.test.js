@@ -204,7 +204,7 @@ for (const kind of databases()) {
         const [a, b] = await Promise.all([ps, pg].map((x) => x.get('/schemas')));
         return JSON.stringify([a, b].map((x) => x.results.map((s) => `${s.className} ${Object.keys(s.fields).sort()}`).sort()));
       }, (both) => { const [a, b] = JSON.parse(both); return a.join() === b.join(); });
-      await everything(c);
+      await everything(c, kind.name);
       await asSeenBy(c, 'M', tokens);
       assert.deepEqual(c.lines, [], `of ${c.asked} answers`);
 

@@ -15,6 +15,8 @@ const gone = { __op: 'Delete' };
 export const names = (tag) => ({
   all: `All${tag}`, first: `First${tag}`, guarded: `Guarded${tag}`, strict: `Strict${tag}`, spare: `Spare${tag}`,
   ann: `ann${tag}`, bob: `bob${tag}`, cat: `cat${tag}`, editors: `editors${tag}`, staff: `staff${tag}`,
+  // Parse Server makes one index of a name in the whole of a PostgreSQL database.
+  byNumber: `byNumber${tag}`, byWho: `byWho${tag}`, byText: `byText${tag}`,
   id: (n) => `${n}-${tag}`,
 });
 
@@ -86,8 +88,9 @@ export async function create(c, tag) {
       object: { type: 'Object' }, place: { type: 'GeoPoint' }, area: { type: 'Polygon' }, who: { type: 'Pointer', targetClass: '_User' },
       fans: { type: 'Relation', targetClass: '_User' }, data: { type: 'Bytes' }, image: { type: 'File' },
     },
-    indexes: { byNumber: { number: 1, text: -1 }, byWho: { _p_who: 1 } },
   });
+  // By themselves: with a new class, Parse Server records indexes on PostgreSQL without making them.
+  await c.put(`/schemas/${n.all}`, { className: n.all, indexes: { [n.byNumber]: { number: 1, text: -1 }, [n.byWho]: { [c.kind === 'mongodb' ? '_p_who' : 'who']: 1 } } });
   for (const value of values(n, tag)) await c.post(`/classes/${n.all}`, value);
 
   await c.post(`/schemas/${n.strict}`, {
@@ -118,8 +121,8 @@ export async function create(c, tag) {
   await c.as(tokens[n.ann]).post(`/classes/${n.guarded}`, { objectId: n.id('g4'), owner: pointer('_User', n.id('ann')), open: 'by a role', hidden: 'h' });
 
   // A class and its fields by being written to, by a client.
-  await c.as(tokens[n.bob]).post(`/classes/${n.first}`, { objectId: n.id('f1'), text: 'x', number: 3, when: date('2020-03-03T03:03:03.003Z'), list: ['a'], object: { k: 1 }, place: geo(1, 2), who: pointer(n.all, n.id('a')) });
-  await c.as(tokens[n.bob]).put(`/classes/${n.first}/${n.id('f1')}`, { later: 'yes', fans: add(pointer(n.all, n.id('a')), pointer(n.all, n.id('b'))), data: bytes('eA=='), area: polygon([0, 0], [0, 1], [1, 1]), image: file('f.bin') });
+  await c.as(tokens[n.bob]).post(`/classes/${n.first}`, { objectId: n.id('f1'), text: 'x', number: 3, when: date('2020-03-03T03:03:03.003Z'), list: ['a'], object: { k: 1 }, place: geo(1, 2), who: pointer(n.all, n.id('a')), data: bytes('eA==') });
+  await c.as(tokens[n.bob]).put(`/classes/${n.first}/${n.id('f1')}`, { later: 'yes', fans: add(pointer(n.all, n.id('a')), pointer(n.all, n.id('b'))), area: polygon([0, 0], [0, 1], [1, 1]), image: file('f.bin') });
   await c.as(null).post(`/classes/${n.first}`, { objectId: n.id('f2'), text: 'y', ACL: { '*': { read: true, write: true } } });
 
   await c.post(`/schemas/${n.spare}`, { className: n.spare, fields: { a: { type: 'String' }, b: { type: 'Relation', targetClass: n.all }, c: { type: 'Pointer', targetClass: n.all } } });
@@ -151,7 +154,7 @@ export async function change(c, tag, tokens) {
   const put = (id, body, by = c) => by.put(`/classes/${n.all}/${n.id(id)}`, body);
   await put('a', {
     text: 'changed', number: { __op: 'Increment', amount: 1.5 }, list: { __op: 'Add', objects: [3, 4, { k: date('2020-01-02T00:00:00.000Z') }] },
-    'object.text': 'dotted', 'object.added': date('2022-01-01T00:00:00.000Z'), 'object.number': { __op: 'Increment', amount: 2 }, 'object.yes': gone,
+    'object.text': 'dotted', 'object.added': date('2022-01-01T00:00:00.000Z'), 'object.int': { __op: 'Increment', amount: 2 }, 'object.yes': gone,
     fans: { __op: 'Batch', ops: [add(pointer('_User', n.id('cat'))), drop(pointer('_User', n.id('ann')))] },
   });
   await put('b', { list: { __op: 'AddUnique', objects: ['u', 'v'] }, flag: gone, who: gone, place: geo(5, 6), area: gone, image: gone, data: gone, when: date('2030-01-01T00:00:00.000Z') }, c.as(tokens[n.ann]));
@@ -168,7 +171,7 @@ export async function change(c, tag, tokens) {
   await c.as(tokens[n.bob]).put(`/classes/${n.guarded}/${n.id('g2')}`, { open: 'by its owner', hidden: 'still' });
   await c.put(`/schemas/${n.all}`, {
     className: n.all, fields: { flag: gone, extra: { type: 'Number', defaultValue: 1 }, others: { type: 'Relation', targetClass: n.all } },
-    indexes: { byNumber: gone, byText: { text: 1 } },
+    indexes: { [n.byNumber]: gone, [n.byText]: { text: 1 } },
     classLevelPermissions: { find: { '*': true }, get: { '*': true }, create: { '*': true }, update: { '*': true }, delete: { [`role:${n.editors}`]: true }, protectedFields: { '*': ['data'] } },
   });
   await put('a', { others: add(pointer(n.all, n.id('b')), pointer(n.all, n.id('c'))) });
