@@ -22,7 +22,7 @@ const updatesAtOnce = 16
 // InsertEach implements [storage.Bulk]: one unordered insert.
 func (d *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
 	errs := make([]error, len(objects))
-	if len(folded(class)) > 0 { // names are reserved one by one
+	if storage.HasClaims(class) { // names are reserved one by one
 		for i, o := range objects {
 			errs[i] = d.Insert(ctx, class, []*parse.Object{o})
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -14,17 +12,11 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"github.com/pargo-baas/pargo/internal/storage"
-	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// The names of users are unique without regard to case, but a database that
-// Parse Server can work on cannot have the index for that. So whoever writes a
-// name holds a lease on it while he looks for another user with it and writes:
-// of two who want one name at the same moment, on whatever servers, one comes
-// after the other. Parse Server knows nothing of leases, but its own look-up
-// finds what was written.
+// The locks of [storage.Claim] are leases: documents with a time.
 const (
 	// leaseCollection has the leases: few at a time, and of no use afterwards.
 	leaseCollection = "_PargoLease"
@@ -33,80 +25,12 @@ const (
 	leaseTime, writeTime = 60 * time.Second, 20 * time.Second
 )
 
-// claim is one value that is to be unique without regard to case.
-type claim struct {
-	index, field, value string
-}
-
-// key is the id of the lease on a claim.
-func (c *claim) key(class string) string {
-	return class + "." + c.field + ":" + strings.ToLower(strings.ToUpper(c.value))
-}
-
-// folded lists the indexes of a class that the database itself does not keep unique.
-func folded(class *schema.Class) (out []*schema.Index) {
-	for i := range class.Indexes {
-		if ix := &class.Indexes[i]; ix.Unique && !unique(class.Name, ix) && len(ix.Keys) == 1 {
-			out = append(out, ix)
-		}
-	}
-	return out
-}
-
-// claims lists the values that fields are about to get.
-func claims(class *schema.Class, fields *parse.Map) (out []claim) {
-	for _, ix := range folded(class) {
-		field := ix.Keys[0].Field
-		if v := fields.String(field); v != "" {
-			out = append(out, claim{ix.Name, field, v})
-		}
-	}
-	return out
-}
-
-// claimsOf lists the values of new objects, of which no two may be the same.
-func claimsOf(class *schema.Class, objects []*parse.Object) (out []claim, err error) {
-	if len(folded(class)) == 0 {
-		return nil, nil
-	}
-	seen := map[string]bool{}
-	for _, o := range objects {
-		for _, c := range claims(class, &o.Fields) {
-			key := c.key(class.Name)
-			if seen[key] {
-				return nil, &storage.DuplicateError{Class: class.Name, Index: c.index, Fields: []string{c.field}}
-			}
-			seen[key] = true
-			out = append(out, c)
-		}
-	}
-	return out, nil
-}
-
-// idOf finds the object that an update is for; "" if it names none.
-func idOf(where query.Node) (id string) {
-	query.Walk(where, func(n query.Node) bool {
-		switch n := n.(type) {
-		case *query.And:
-			return true
-		case *query.Compare:
-			if s, ok := n.Value.(string); ok && n.Op == query.Eq && n.Path == parse.KeyObjectID {
-				id = s
-			}
-		}
-		return id == ""
-	})
-	return id
-}
-
 // alone runs write while nobody else writes the same names, and only if no
 // other object than that of the id has them.
-func (d *DB) alone(ctx context.Context, class *schema.Class, id string, wanted []claim, write func(context.Context) error) error {
+func (d *DB) alone(ctx context.Context, class *schema.Class, id string, wanted []storage.Claim, write func(context.Context) error) error {
 	if len(wanted) == 0 || mongo.SessionFromContext(ctx) != nil {
 		return write(ctx) // in a transaction, a lease would end before the commit
 	}
-	// In one order, so that no two wait for one another.
-	slices.SortFunc(wanted, func(a, b claim) int { return strings.Compare(a.key(class.Name), b.key(class.Name)) })
 	by := bson.NewObjectID()
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
@@ -121,18 +45,18 @@ func (d *DB) alone(ctx context.Context, class *schema.Class, id string, wanted [
 
 // reserve waits for the lease on a claim; *storage.DuplicateError if another
 // object has the value.
-func (d *DB) reserve(ctx context.Context, class *schema.Class, id string, c *claim, by bson.ObjectID) error {
-	coll, key := d.collection(leaseCollection), c.key(class.Name)
+func (d *DB) reserve(ctx context.Context, class *schema.Class, id string, c *storage.Claim, by bson.ObjectID) error {
+	coll := d.collection(leaseCollection)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		if err := d.free(ctx, class, id, c); err != nil {
 			return err
 		}
 		now := time.Now()
 		until := bson.D{{Key: "by", Value: by}, {Key: "until", Value: now.Add(leaseTime)}}
-		_, err := coll.InsertOne(ctx, append(bson.D{{Key: keyID, Value: key}}, until...))
+		_, err := coll.InsertOne(ctx, append(bson.D{{Key: keyID, Value: c.Key}}, until...))
 		if mongo.IsDuplicateKeyError(err) {
 			err = coll.FindOneAndUpdate(ctx,
-				bson.D{{Key: keyID, Value: key}, {Key: "until", Value: bson.D{{Key: "$lt", Value: now}}}},
+				bson.D{{Key: keyID, Value: c.Key}, {Key: "until", Value: bson.D{{Key: "$lt", Value: now}}}},
 				bson.D{{Key: "$set", Value: until}}).Err()
 		}
 		switch {
@@ -151,9 +75,9 @@ func (d *DB) reserve(ctx context.Context, class *schema.Class, id string, c *cla
 }
 
 // free looks for another object that has the value but for case.
-func (d *DB) free(ctx context.Context, class *schema.Class, id string, c *claim) error {
+func (d *DB) free(ctx context.Context, class *schema.Class, id string, c *storage.Claim) error {
 	where := bson.D{
-		{Key: indexKey(class, c.field), Value: c.value},
+		{Key: indexKey(class, c.Field), Value: c.Value},
 		{Key: keyID, Value: bson.D{{Key: "$ne", Value: id}}},
 	}
 	opts := options.FindOne().SetCollation(withoutCase()).
@@ -165,7 +89,7 @@ func (d *DB) free(ctx context.Context, class *schema.Class, id string, c *claim)
 	case err != nil:
 		return d.failure(ctx, "look for a name in", class.Name, err)
 	}
-	return &storage.DuplicateError{Class: class.Name, Index: c.index, Fields: []string{c.field}}
+	return c.Taken()
 }
 
 // withoutCase is the collation of the indexes that do not regard case.

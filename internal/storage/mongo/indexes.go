@@ -75,14 +75,6 @@ func indexKey(class *schema.Class, field string) string {
 // foldCase is the strength of a collation that regards accents, but not case.
 const foldCase = 2
 
-// unique reports whether the index is unique in the database. The folded
-// indexes of users never are, although their definition says so: existing Parse
-// databases have them without, and may have users that differ by case only.
-// Leases on the names keep two from being made at the same moment.
-func unique(class string, idx *schema.Index) bool {
-	return idx.Unique && !(class == classUser && idx.CaseInsensitive)
-}
-
 // addIndex makes an index and records it.
 func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) error {
 	if strings.ContainsAny(idx.Name, ".$\x00") {
@@ -113,7 +105,7 @@ func (d *DB) addIndex(ctx context.Context, className string, idx *schema.Index) 
 	}
 	keys = endDocument(keys, i)
 	o := options.Index().SetName(idx.Name)
-	if unique(className, idx) {
+	if storage.KeepsUnique(className, idx) {
 		o.SetUnique(true)
 	}
 	if idx.Sparse {
@@ -174,7 +166,7 @@ func (d *DB) acceptIndex(ctx context.Context, className string, idx *schema.Inde
 		if r.sameWords(idx) {
 			return nil
 		}
-		if bytes.Equal(r.Key, keys) && r.Unique == unique(className, idx) && r.folds() == idx.CaseInsensitive {
+		if bytes.Equal(r.Key, keys) && r.Unique == storage.KeepsUnique(className, idx) && r.folds() == idx.CaseInsensitive {
 			return nil
 		}
 	}

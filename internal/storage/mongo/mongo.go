@@ -149,7 +149,7 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		client: client,
 		db:     client.Database(name),
 		prefix: o.CollectionPrefix,
-		lease:  cmp.Or(o.Lease, schemaLease),
+		lease:  cmp.Or(o.Lease, storage.SchemaLease),
 		log:    log, maxTime: o.MaxTime,
 
 		providers: authProviders(o.AuthProviders),

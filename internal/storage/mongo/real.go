@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/schema"
 )
 
@@ -49,7 +50,7 @@ func (r *realIndex) backs(class string, idx *schema.Index) bool {
 		return true
 	}
 	keys, ok := r.keys(class)
-	return ok && slices.Equal(keys, idx.Keys) && r.Unique == unique(class, idx) && r.folds() == idx.CaseInsensitive
+	return ok && slices.Equal(keys, idx.Keys) && r.Unique == storage.KeepsUnique(class, idx) && r.folds() == idx.CaseInsensitive
 }
 
 // listsAtOnce bounds how many classes are asked for their indexes at a time.

@@ -2,8 +2,6 @@ package mongo
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -11,7 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/schema"
 )
 
@@ -25,22 +23,7 @@ const (
 	lockDocument    = "schemaLock" // {owner, until}
 )
 
-const (
-	// schemaLease is how long a lock of the schema holds without a sign of life
-	// of its owner. A server that dies in the middle of a change keeps others
-	// waiting for so long.
-	schemaLease = 10 * time.Second
-	// lockRetry is how often a waiting server looks whether the lock is free.
-	lockRetry = 200 * time.Millisecond
-	// unlockTimeout bounds the release of the lock, which is done even if the
-	// change was given up.
-	unlockTimeout = 5 * time.Second
-)
-
 var _ schema.Shared = (*DB)(nil)
-
-// errLockLost ends a change whose lock another server may have taken.
-var errLockLost = errors.New("the lock of the schema was lost: another server may be changing it")
 
 // SchemaVersion implements schema.Shared.
 func (d *DB) SchemaVersion(ctx context.Context) (uint64, error) {
@@ -89,46 +72,20 @@ func (d *DB) SchemaPrint(ctx context.Context) (print uint64, err error) {
 	return h.Sum64(), d.failure(ctx, "read", schemaCollection, cur.Err())
 }
 
-// LockSchema implements schema.Shared. The lock is a document with a time
-// until which it holds, by the clock of the database; its owner moves the time
-// on while he lives.
+// LockSchema implements schema.Shared. The lock is a document of ownCollection.
 func (d *DB) LockSchema(ctx context.Context) (locked context.Context, unlock func(), err error) {
-	owner := parse.NewObjectID(20)
-	tick := time.NewTicker(lockRetry)
-	defer tick.Stop()
-	for waiting := false; ; waiting = true {
-		held, err := d.takeLock(ctx, owner)
-		if err != nil {
-			return nil, nil, d.failure(ctx, "lock", schemaCollection, err)
-		}
-		if held {
-			break
-		}
-		if !waiting {
-			d.log.InfoContext(ctx, "another server is changing the schema: waiting for it")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("wait for the lock of the schema: %w", ctx.Err())
-		}
+	l := &storage.Lock{
+		Length: d.lease, Log: d.log, Renew: d.renewLock,
+		Take: func(ctx context.Context, owner string) (bool, error) {
+			held, err := d.takeLock(ctx, owner)
+			return held, d.failure(ctx, "lock", schemaCollection, err)
+		},
+		Release: func(ctx context.Context, owner string) error {
+			_, err := d.collection(ownCollection).DeleteOne(ctx, bson.D{{Key: keyID, Value: lockDocument}, {Key: "owner", Value: owner}})
+			return err
+		},
 	}
-	locked, cancel := context.WithCancelCause(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		d.keepLock(locked, cancel, owner)
-	}()
-	return locked, func() {
-		cancel(nil)
-		<-stopped
-		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-		defer done()
-		_, err := d.collection(ownCollection).DeleteOne(ctx, bson.D{{Key: keyID, Value: lockDocument}, {Key: "owner", Value: owner}})
-		if err != nil {
-			d.log.WarnContext(ctx, "the lock of the schema was not released: it ends by itself", "after", d.lease, "error", err)
-		}
-	}, nil
+	return l.Hold(ctx)
 }
 
 // now is the time by the clock of the database, which all servers share.
@@ -156,35 +113,7 @@ func (d *DB) takeLock(ctx context.Context, owner string) (bool, error) {
 	return err == nil, err
 }
 
-// keepLock moves the end of the lock on until ctx ends; if that fails for so
-// long that the lock may be another's, it cancels ctx.
-func (d *DB) keepLock(ctx context.Context, cancel context.CancelCauseFunc, owner string) {
-	tick := time.NewTicker(d.lease / 4)
-	defer tick.Stop()
-	sure := time.Now().Add(d.lease * 3 / 4)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		began := time.Now()
-		held, err := d.renewLock(ctx, owner)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil && held:
-			sure = began.Add(d.lease * 3 / 4)
-		case err == nil, time.Now().After(sure):
-			cancel(errLockLost)
-			return
-		}
-	}
-}
-
 func (d *DB) renewLock(ctx context.Context, owner string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.lease/4)
-	defer cancel()
 	now, err := d.now(ctx)
 	if err != nil {
 		return false, err

@@ -24,9 +24,9 @@ const exactInteger = 1 << 53
 
 // Update implements storage.Store.
 func (d *DB) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
-	wanted, id := claims(u.Class, u.Ops), ""
+	wanted, id := storage.Claims(u.Class, u.Ops), ""
 	if len(wanted) > 0 {
-		if id = idOf(u.Where); id == "" {
+		if id = storage.IDOf(u.Where); id == "" {
 			wanted = nil
 		}
 	}

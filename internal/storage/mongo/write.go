@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -19,7 +20,7 @@ const deleteBatch = 500
 // Insert implements storage.Store. If one of several objects cannot be stored
 // the others are removed again; until then they can be seen.
 func (d *DB) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
-	wanted, err := claimsOf(class, objects)
+	wanted, err := storage.ClaimsOf(class, objects)
 	if err != nil {
 		return err
 	}

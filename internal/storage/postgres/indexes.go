@@ -13,13 +13,6 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// folds reports whether an index is one of those of names of users without
-// regard to case: unique by definition, but not in a database that Parse
-// Server made. See folded.go.
-func folds(class string, ix *schema.Index) bool {
-	return class == schema.UserClass && ix.CaseInsensitive
-}
-
 // system reports whether an index belongs to a class by its nature.
 func system(class, name string) bool {
 	def := schema.SystemClass(class)
@@ -80,7 +73,7 @@ func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bo
 		switch {
 		case ix.CaseInsensitive && !isSystemField(k.Field):
 			return "lower(" + c.sql + ") varchar_pattern_ops", true
-		case folds(t.class.Name, ix):
+		case t.class.Name == schema.UserClass && ix.CaseInsensitive:
 			return "", false
 		case c.typ == schema.Pointer:
 			return c.sql, true
@@ -112,7 +105,7 @@ const nullsDistinct = 150_000
 
 // definition returns the statement that makes an index under a name.
 func (d *DB) definition(t *table, ix *schema.Index, name string, keys []string) string {
-	unique := ix.Unique && !folds(t.class.Name, ix)
+	unique := storage.KeepsUnique(t.class.Name, ix)
 	sql := "CREATE " + pick(unique, "UNIQUE ", "") + "INDEX " + quote(name) + " ON " + t.sql + " (" + strings.Join(keys, ", ") + ")"
 	if !unique || ix.Sparse && len(keys) == 1 || d.version < nullsDistinct {
 		return sql

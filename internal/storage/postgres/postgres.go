@@ -97,7 +97,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	d := &DB{
-		pool: pool, log: log, maxTime: o.MaxTime, lease: cmp.Or(o.Lease, schemaLease),
+		pool: pool, log: log, maxTime: o.MaxTime, lease: cmp.Or(o.Lease, storage.SchemaLease),
 		providers: authProviders(o.AuthProviders), sender: parse.NewObjectID(20),
 	}
 	d.lines = lines

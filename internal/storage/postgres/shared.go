@@ -2,11 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"hash/fnv"
-	"time"
 
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -17,25 +15,10 @@ const (
 	lockKey    = "schemaLock" // {"owner", "until"}
 )
 
-const (
-	// schemaLease is how long a lock of the schema holds without a sign of life
-	// of its owner. A server that dies in the middle of a change keeps others
-	// waiting for so long.
-	schemaLease = 10 * time.Second
-	// lockRetry is how often a waiting server looks whether the lock is free.
-	lockRetry = 200 * time.Millisecond
-	// unlockTimeout bounds the release of the lock, which is done even if the
-	// change was given up.
-	unlockTimeout = 5 * time.Second
-)
-
 // channel is where Parse Server tells of changes of the schema.
 const channel = "schema.change"
 
 var _ schema.Shared = (*DB)(nil)
-
-// errLockLost ends a change whose lock another server may have taken.
-var errLockLost = errors.New("the lock of the schema was lost: another server may be changing it")
 
 func number(n *uint64) func(raw [][]byte, _ []int16) (bool, error) {
 	return func(raw [][]byte, _ []int16) (bool, error) {
@@ -85,45 +68,20 @@ func (d *DB) SchemaPrint(ctx context.Context) (uint64, error) {
 	return h.Sum64(), err
 }
 
-// LockSchema implements [schema.Shared]. The lock is a row with a time until
-// which it holds, by the clock of the database; its owner moves the time on
-// while he lives.
+// LockSchema implements [schema.Shared]. The lock is a row of "_pargo".
 func (d *DB) LockSchema(ctx context.Context) (locked context.Context, unlock func(), err error) {
-	owner := parse.NewObjectID(20)
-	tick := time.NewTicker(lockRetry)
-	defer tick.Stop()
-	for waiting := false; ; waiting = true {
-		held, err := d.takeLock(ctx, owner, `OR ("_pargo"."value"->>'until')::timestamptz < clock_timestamp()`)
-		if err != nil {
-			return nil, nil, d.failure(ctx, "lock", "the schema", err)
-		}
-		if held {
-			break
-		}
-		if !waiting {
-			d.log.InfoContext(ctx, "another server is changing the schema: waiting for it")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("wait for the lock of the schema: %w", ctx.Err())
-		}
+	l := &storage.Lock{
+		Length: d.lease, Log: d.log, Renew: d.renewLock,
+		Take: func(ctx context.Context, owner string) (bool, error) {
+			held, err := d.takeLock(ctx, owner, `OR ("_pargo"."value"->>'until')::timestamptz < clock_timestamp()`)
+			return held, d.failure(ctx, "lock", "the schema", err)
+		},
+		Release: func(ctx context.Context, owner string) error {
+			_, err := d.pool.Exec(ctx, `DELETE FROM "_pargo" WHERE "key" = $1 AND "value"->>'owner' = $2`, lockKey, owner)
+			return err
+		},
 	}
-	locked, cancel := context.WithCancelCause(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		d.keepLock(locked, cancel, owner)
-	}()
-	return locked, func() {
-		cancel(nil)
-		<-stopped
-		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-		defer done()
-		if _, err := d.pool.Exec(ctx, `DELETE FROM "_pargo" WHERE "key" = $1 AND "value"->>'owner' = $2`, lockKey, owner); err != nil {
-			d.log.WarnContext(ctx, "the lock of the schema was not released: it ends by itself", "after", d.lease, "error", err)
-		}
-	}, nil
+	return l.Hold(ctx)
 }
 
 // takeLock takes the lock if nobody holds it, or moves its end on if it is the
@@ -135,35 +93,7 @@ func (d *DB) takeLock(ctx context.Context, owner, or string) (bool, error) {
 	return tag.RowsAffected() == 1, err
 }
 
-// keepLock moves the end of the lock on until ctx ends; if that fails for so
-// long that the lock may be another's, it cancels ctx.
-func (d *DB) keepLock(ctx context.Context, cancel context.CancelCauseFunc, owner string) {
-	tick := time.NewTicker(d.lease / 4)
-	defer tick.Stop()
-	sure := time.Now().Add(d.lease * 3 / 4)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		began := time.Now()
-		held, err := d.renewLock(ctx, owner)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil && held:
-			sure = began.Add(d.lease * 3 / 4)
-		case err == nil, time.Now().After(sure):
-			cancel(errLockLost)
-			return
-		}
-	}
-}
-
 func (d *DB) renewLock(ctx context.Context, owner string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.lease/4)
-	defer cancel()
 	tag, err := d.pool.Exec(ctx, `UPDATE "_pargo" SET "value" = jsonb_build_object('owner', $2::text, 'until', clock_timestamp() + $3 * interval '1 millisecond')
 		WHERE "key" = $1 AND "value"->>'owner' = $2`, lockKey, owner, d.lease.Milliseconds())
 	return tag.RowsAffected() == 1, err

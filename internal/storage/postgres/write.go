@@ -38,7 +38,7 @@ func (s *session) Insert(ctx context.Context, class *schema.Class, objects []*pa
 			return err
 		}
 	}
-	wanted, err := claimsOf(class, objects)
+	wanted, err := storage.ClaimsOf(class, objects)
 	if err != nil {
 		return err
 	}
@@ -80,9 +80,9 @@ func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
 // Update implements [storage.Store].
 func (s *session) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
 	t := s.db.tables.of(u.Class)
-	wanted, id := claims(u.Class, u.Ops), ""
+	wanted, id := storage.Claims(u.Class, u.Ops), ""
 	if len(wanted) > 0 {
-		if id = idOf(u.Where); id == "" {
+		if id = storage.IDOf(u.Where); id == "" {
 			wanted = nil
 		}
 	}
