@@ -372,3 +372,19 @@ func TestNoUpgrade(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 }
+
+// A session that merely expires, of which nobody is told, ends once its token
+// is looked at again.
+func TestSessionAge(t *testing.T) {
+	r := newRig(t, livequery.Options{PingInterval: 5 * time.Millisecond, SessionAge: time.Millisecond})
+	s := r.connect(t, `,"sessionToken":"r:ann"`)
+	s.subscribe(1, `{"className":"Item","where":{}}`, "")
+	frames := s.stream()
+	asked := r.users.asked.Load()
+	r.users.set("r:ann", "")
+	waitFor(t, "the token is looked at again, twice", func() bool { return r.users.asked.Load() >= asked+3 })
+	r.publish(t, created(obj("hers", readable("ann"))), created(obj("all", nil)))
+	if f := <-frames; !strings.Contains(f, `"objectId":"all"`) {
+		t.Error(f)
+	}
+}

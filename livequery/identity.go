@@ -10,13 +10,8 @@ import (
 	"github.com/pargo-baas/pargo/internal/access"
 )
 
-const (
-	// resolveTimeout bounds one question to the Authenticator.
-	resolveTimeout = 10 * time.Second
-	// identityAge is after how long a token is looked at again without any
-	// revocation: it is what ends a session that merely expires.
-	identityAge = 30 * time.Second
-)
+// resolveTimeout bounds one question to the Authenticator.
+const resolveTimeout = 10 * time.Second
 
 // identity is one session token and what it stands for now. All connections
 // and subscriptions with the token share it.
@@ -27,7 +22,7 @@ type identity struct {
 	// While they differ the identity is stale, and no event is decided by it.
 	wanted, resolved atomic.Uint64
 	principal        atomic.Pointer[access.Principal]
-	// checked is when the Authenticator was last asked, in Unix seconds.
+	// checked is when the Authenticator was last asked, in Unix milliseconds.
 	checked atomic.Int64
 
 	// turn lets one goroutine at a time ask the Authenticator, so that the
@@ -132,7 +127,7 @@ func (h *Hub) refresh(ctx context.Context, id *identity, force bool) {
 func (h *Hub) ask(ctx context.Context, id *identity) (*access.Principal, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	id.checked.Store(time.Now().Unix())
+	id.checked.Store(time.Now().UnixMilli())
 	p, err := h.opts.Auth.Principal(ctx, id.token, id.installation, id.ip)
 	if err == nil {
 		return p, nil
@@ -166,7 +161,7 @@ func (h *Hub) markStale(userIDs []string, all bool) int {
 
 // due returns the identities that are stale or were not looked at for long.
 func (h *Hub) due() []*identity {
-	before := time.Now().Add(-identityAge).Unix()
+	before := time.Now().Add(-h.opts.SessionAge).UnixMilli()
 	h.idMu.Lock()
 	defer h.idMu.Unlock()
 	var out []*identity

@@ -30,6 +30,7 @@ const (
 	DefaultMaxPending       = 1 << 16
 	DefaultResumeWindow     = time.Minute
 	DefaultResumeChanges    = 1000
+	DefaultSessionAge       = 30 * time.Second
 )
 
 // Options configures a Hub. The zero value serves every class to everybody
@@ -81,6 +82,10 @@ type Options struct {
 	// PingInterval is the time between pings. A client that has not answered
 	// one when the next is due is dropped.
 	PingInterval time.Duration
+	// SessionAge is after how long a token is looked at again without any
+	// revocation: it is what ends a session that merely expires. It is looked
+	// at with pings.
+	SessionAge time.Duration
 	// ResumeWindow is how long a client that lost its connection may take to
 	// come back and get what it missed; 0: nothing is kept for it.
 	ResumeWindow time.Duration
@@ -129,6 +134,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval
+	}
+	if o.SessionAge <= 0 {
+		o.SessionAge = DefaultSessionAge
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = remoteHost

@@ -38,6 +38,7 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 		AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
 		KeyPairs: live.KeyPairs, QueueBytes: live.QueueBytes,
 		PingInterval: time.Duration(live.WebsocketTimeout) * time.Millisecond,
+		SessionAge:   live.SessionAge(),
 		ResumeWindow: resumeWindow(live.ResumeWindow), ResumeChanges: live.ResumeChanges,
 		QueryLimits: query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
 		ClientIP:    o.ClientIP, App: objs.App(), Request: objs.Request, Log: s.log,
@@ -73,11 +74,11 @@ func (i liveIncludes) CheckInclude(ctx context.Context, p *access.Principal, cla
 // name a Redis for that.
 func (s *Server) openLiveBus(ctx context.Context, gate *access.Gate, users *auth.Service, classes func(string) bool) error {
 	o := redisbus.Options{
-		AppID: s.cfg.AppID, PublishURL: s.cfg.LiveQuery.RedisURL, Classes: classes,
+		AppID: s.cfg.AppID, PublishURL: s.cfg.LiveQuery.Redis(), Classes: classes,
 		Permissions: s.livePermissions(gate), Revoked: users.ForgetUsers, Log: s.log,
 	}
 	if s.hub != nil {
-		o.SubscribeURL, o.Sink = s.cfg.LiveQueryServerOptions.RedisURL, s.hub
+		o.SubscribeURL, o.Sink = s.cfg.LiveQueryServerOptions.Redis(), s.hub
 	}
 	if o.PublishURL == "" && o.SubscribeURL == "" {
 		return nil
@@ -141,12 +142,17 @@ func publishedCLP(def *schema.Class, protected map[string][]string) *parse.Map {
 	return clp
 }
 
-// upgrading serves websockets by the hub, on any path, and all else by api.
-func upgrading(hub *livequery.Hub, api http.Handler) http.Handler {
-	if hub == nil {
+// upgrading serves websockets by the hub, on any path, and all else by api; with
+// a port for live queries alone, each by itself.
+func (s *Server) upgrading(api http.Handler) http.Handler {
+	if s.hub == nil {
 		return api
 	}
-	ws := hub.Handler()
+	ws := s.hub.Handler()
+	if s.livePort != nil {
+		s.livePort.http = s.httpServer(ws)
+		return api
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
 			ws.ServeHTTP(w, r)

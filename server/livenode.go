@@ -19,6 +19,10 @@ func liveNodeConfig(cfg *config.Config) error {
 		return errors.New("a server for live queries alone needs liveQueryServerOptions.redisURL: the Redis that tells of the changes of others")
 	}
 	cfg.StartLiveQueryServer = true
+	if port := cfg.LiveQueryServerOptions.Port; port != 0 { // it has no other
+		cfg.Port, cfg.LiveQueryServerOptions.Port = port, 0
+	}
+	cfg.LiveQuery.RedisOptions = nil
 	cfg.LiveQuery.RedisURL = "" // it changes nothing that others would have to be told
 	return nil
 }

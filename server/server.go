@@ -88,6 +88,8 @@ type Server struct {
 	handler  http.Handler
 	listener net.Listener
 	http     *http.Server
+	// livePort is the port for live queries alone, nil if they have none.
+	livePort *livePort
 	// embedded: the database is this process's own. Nobody else changes it, and
 	// it has unique indexes without regard to case.
 	embedded bool
@@ -156,6 +158,10 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	closers = append(closers, func() { _ = s.listener.Close() })
+	if s.livePort, err = listenLive(ctx, cfg); err != nil {
+		return nil, err
+	}
+	closers = append(closers, s.livePort.close)
 	s.develop()
 	cfg = s.cfg
 
@@ -339,18 +345,22 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 		pub.to = append(pub.to, s.live)
 	}
 	o.Metrics = s.expose(app)
-	s.handler = s.showingMails(upgrading(s.hub, rest.New(objs, users, o)))
+	s.handler = s.showingMails(s.upgrading(rest.New(objs, users, o)))
 	if s.custom.liveOnly {
 		s.handler = liveNode(cfg.MountPath, s.handler)
 	}
-	s.http = &http.Server{
-		Handler:           s.handler,
+	s.http = s.httpServer(s.handler)
+	return nil
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	return nil
 }
 
 // bus tells other servers of what the caches have to forget; nil without any.
@@ -363,7 +373,7 @@ func (s *Server) bus() (cache.Bus, error) {
 		return nil, err
 	}
 	// Who shares live queries shares the knowledge of sessions and roles.
-	if url = cmp.Or(url, s.cfg.LiveQuery.RedisURL, s.cfg.LiveQueryServerOptions.RedisURL); url == "" {
+	if url = cmp.Or(url, s.cfg.LiveQuery.Redis(), s.cfg.LiveQueryServerOptions.Redis()); url == "" {
 		return nil, nil
 	}
 	return s.shared.redis(url)
@@ -535,7 +545,11 @@ func (s *Server) LiveQueryURL() string {
 	if s.hub == nil {
 		return ""
 	}
-	return "ws" + strings.TrimPrefix(s.URL(), "http")
+	u := "ws" + strings.TrimPrefix(s.URL(), "http")
+	if s.livePort == nil {
+		return u
+	}
+	return s.livePort.of(u)
 }
 
 // Classes returns the names of all classes in service, sorted.
@@ -550,8 +564,9 @@ func (s *Server) Classes() []string {
 // Run serves until ctx ends, then drains: it stops accepting, lets requests
 // finish, closes websockets with a close frame and closes the database.
 func (s *Server) Run(ctx context.Context) error {
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
+	s.livePort.serve(failed)
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	var background sync.WaitGroup
@@ -575,6 +590,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if err := s.http.Shutdown(drain); err != nil {
 		errs = append(errs, fmt.Errorf("drain requests: %w", err), s.http.Close())
+	}
+	if err := s.livePort.drain(drain); err != nil {
+		errs = append(errs, err)
 	}
 	if s.live != nil {
 		if err := s.live.Close(); err != nil {

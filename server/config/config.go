@@ -123,30 +123,6 @@ type Config struct {
 	custom custom
 }
 
-// LiveQuery is the option liveQuery.
-type LiveQuery struct {
-	ClassNames []string `json:"classNames"`
-	// RegexTimeout is how long one $regex of a subscription may take for one
-	// text, in ms; 0: as long as it wants; absent: 100.
-	RegexTimeout *int `json:"regexTimeout"`
-	// RedisURL is the Redis that other live-query servers are told of changes through.
-	RedisURL string `json:"redisURL"`
-}
-
-// LiveQueryOptions is the option liveQueryServerOptions.
-type LiveQueryOptions struct {
-	KeyPairs         map[string]string `json:"keyPairs"`
-	WebsocketTimeout int               `json:"websocketTimeout"` // ms between pings
-	QueueBytes       int               `json:"queueBytes"`       // per client
-	// ResumeWindow is how many seconds a client that lost its connection may
-	// take to come back and get what it missed; 0: it gets nothing; absent: 60.
-	ResumeWindow *int `json:"resumeWindow"`
-	// ResumeChanges is how many changes of a class are kept for that (0: 1000).
-	ResumeChanges int `json:"resumeChanges"`
-	// RedisURL is the Redis that tells of the changes of other servers.
-	RedisURL string `json:"redisURL"`
-}
-
 // Default returns the defaults.
 func Default() Config {
 	return Config{
@@ -230,17 +206,7 @@ func (c *Config) Validate() error {
 	if c.ExpireInactiveSessions && c.SessionLength <= 0 {
 		p.addf("Session length must be a value greater than 0.")
 	}
-	if ms := c.LiveQuery.RegexTimeout; ms != nil && *ms < 0 {
-		p.addf("liveQuery.regexTimeout must not be negative, it is %d.", *ms)
-	}
-	for name, u := range map[string]string{"liveQuery": c.LiveQuery.RedisURL, "liveQueryServerOptions": c.LiveQueryServerOptions.RedisURL} {
-		if u == "" {
-			continue
-		}
-		if err := redisURL(u); err != nil {
-			p.addf("%s.redisURL %s.", name, err)
-		}
-	}
+	c.checkLive(&p)
 	if c.DefaultLimit <= 0 {
 		p.addf("Default limit must be a value greater than 0.")
 	}
