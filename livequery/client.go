@@ -90,6 +90,10 @@ type client struct {
 
 	// unanswered counts pings since the last pong.
 	unanswered atomic.Int32
+	// arriving is since when a message arrives, in Unix nanoseconds; 0: none does.
+	arriving atomic.Int64
+	began    time.Time
+	greeted  atomic.Bool // it has connected once
 
 	mu      sync.Mutex // guards all below
 	queue   []frame
@@ -305,7 +309,14 @@ func (c *client) fail(err error) {
 	_ = c.ws.CloseNow() // the connection is broken already
 }
 
-// ping queues a ping, or drops the client if it did not answer the last one.
+// dawdles reports whether a client sends a message drop by drop.
+func (c *client) dawdles() bool {
+	since := c.arriving.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) > c.hub.opts.Patience
+}
+
+// ping queues a ping, or drops the client if it did not answer the last one,
+// or takes too long for what it does.
 func (c *client) ping() {
 	c.mu.Lock()
 	telling := c.telling()
@@ -313,7 +324,11 @@ func (c *client) ping() {
 	if telling {
 		return
 	}
-	if c.unanswered.Add(1) > 1 {
+	if !c.greeted.Load() && time.Since(c.began) > c.hub.opts.Patience {
+		c.close(websocket.StatusPolicyViolation, "connect was not sent")
+		return
+	}
+	if c.unanswered.Add(1) > 1 || c.dawdles() {
 		c.abandon()
 		// Closing the connection under the library ends its reader, and with
 		// it the client, without waiting for anybody.

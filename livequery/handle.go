@@ -5,8 +5,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"net"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -35,19 +37,43 @@ func (c *client) read() {
 	for {
 		_, r, err := c.ws.Reader(c.ctx)
 		var msg []byte
+		free := func() {}
 		if err == nil {
-			msg, err = io.ReadAll(r)
+			c.arriving.Store(time.Now().UnixNano())
+			msg, free, err = c.message(r)
+			c.arriving.Store(0)
 		}
 		if err != nil {
+			free()
 			// A client that closes in due form has left; any other will be back.
 			broken = websocket.CloseStatus(err) == -1
 			return
 		}
 		c.unanswered.Store(0) // whoever speaks is alive
-		if !c.handle(msg) {
+		ok := c.handle(msg)
+		free()
+		if !ok {
 			return
 		}
 	}
+}
+
+// message reads a message. All large ones together are bounded: one has to
+// wait for others, and free must be called once it is served.
+func (c *client) message(r io.Reader) (msg []byte, free func(), err error) {
+	free = func() {}
+	msg, err = io.ReadAll(io.LimitReader(r, largeMessage))
+	if err != nil || len(msg) < largeMessage {
+		return msg, free, err
+	}
+	select {
+	case c.hub.large <- struct{}{}:
+	case <-c.hub.quit:
+		return nil, free, net.ErrClosed
+	}
+	free = func() { <-c.hub.large }
+	rest, err := io.ReadAll(r)
+	return append(msg, rest...), free, err
 }
 
 // handle serves one message. It reports whether the client may go on: a
@@ -117,6 +143,8 @@ func (c *client) connect(ctx context.Context, m *parse.Map) {
 		return
 	}
 	c.subs = map[parse.Value]*subscription{}
+	c.greeted.Store(true)
+	c.ws.SetReadLimit(h.opts.MaxMessageBytes)
 	c.ident = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
 	c.send(replyFrame("connected", c.member, nil))
 	c.tell("connect")

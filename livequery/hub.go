@@ -57,8 +57,9 @@ type Hub struct {
 
 	turns chan struct{} // holds an element for each hook and read of a story under way
 
-	quit chan struct{} // closed by Close
-	wake chan struct{} // asks resolveAll to look at identities now
+	large chan struct{} // a place for each large message that is read or served
+	quit  chan struct{} // closed by Close
+	wake  chan struct{} // asks resolveAll to look at identities now
 
 	subscriptions, distinct, events, dropped atomic.Int64
 	replayed, resyncs, changes, matchNanos   atomic.Int64
@@ -72,7 +73,7 @@ func NewHub(o Options) *Hub {
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
 		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
-		turns: make(chan struct{}, storyTurns), quit: make(chan struct{}), wake: make(chan struct{}, 1),
+		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
@@ -292,7 +293,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	c := &client{hub: h, ctx: context.WithoutCancel(r.Context()), ip: h.opts.ClientIP(r)}
+	c := &client{hub: h, ctx: context.WithoutCancel(r.Context()), ip: h.opts.ClientIP(r), began: time.Now()}
 	uw := &upgradeWriter{ResponseWriter: w}
 	ws, err := websocket.Accept(uw, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the protocol does not check origins: a session token is never sent by a browser on its own
@@ -303,7 +304,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) {
 		h.log.DebugContext(r.Context(), "live query upgrade refused", "client", c.ip, "error", err)
 		return
 	}
-	ws.SetReadLimit(h.opts.MaxMessageBytes)
+	ws.SetReadLimit(min(h.opts.MaxMessageBytes, firstMessageBytes))
 	c.ws, c.conn = ws, uw.conn
 	if !h.join(c) {
 		_ = ws.Close(websocket.StatusGoingAway, "server is shutting down") // nobody is left to tell of an error

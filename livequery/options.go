@@ -25,12 +25,25 @@ type Authenticator interface {
 const (
 	DefaultQueueBytes       = 1 << 20
 	DefaultPingInterval     = 10 * time.Second
+	DefaultPatience         = 30 * time.Second
 	DefaultMaxMessageBytes  = 1 << 20
 	DefaultMaxSubscriptions = 1000
 	DefaultMaxPending       = 1 << 16
 	DefaultResumeWindow     = time.Minute
 	DefaultResumeChanges    = 1000
 	DefaultSessionAge       = 30 * time.Second
+)
+
+// Bounds of messages beside those of [Options].
+const (
+	// firstMessageBytes bounds what a client sends before it has connected.
+	firstMessageBytes = 64 << 10
+	// largeMessage is from which size on a message is counted, and
+	// largeMessages how many of them there may be at a time, of all clients.
+	largeMessage  = 16 << 10
+	largeMessages = 32
+	// frameValues bounds the values of one message: a subscription has few.
+	frameValues = 50_000
 )
 
 // Options configures a Hub. The zero value serves every class to everybody
@@ -86,6 +99,8 @@ type Options struct {
 	// revocation: it is what ends a session that merely expires. It is looked
 	// at with pings.
 	SessionAge time.Duration
+	// Patience is how long a client may take to connect, and to send one message.
+	Patience time.Duration
 	// ResumeWindow is how long a client that lost its connection may take to
 	// come back and get what it missed; 0: nothing is kept for it.
 	ResumeWindow time.Duration
@@ -117,6 +132,9 @@ func (o Options) withDefaults() Options {
 	if o.MasterKeyAllowed == nil {
 		o.MasterKeyAllowed = func(string) bool { return true }
 	}
+	if o.ParseLimits.Values == 0 {
+		o.ParseLimits.Values = frameValues
+	}
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = DefaultQueueBytes
 	}
@@ -137,6 +155,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SessionAge <= 0 {
 		o.SessionAge = DefaultSessionAge
+	}
+	if o.Patience <= 0 {
+		o.Patience = DefaultPatience
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = remoteHost

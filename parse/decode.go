@@ -14,11 +14,14 @@ import (
 type Limits struct {
 	Depth int // nesting of arrays and objects; default 128
 	Keys  int // keys of one object; default 10,000
-	Bytes int // length of the input; default no bound, the edge limits bodies
+	// Values bounds the values of all arrays and objects together; default
+	// 1,000,000. Small ones take many times what their text does.
+	Values int
+	Bytes  int // length of the input; default no bound, the edge limits bodies
 }
 
 // DefaultLimits are the limits of a request body.
-var DefaultLimits = Limits{Depth: 128, Keys: 10_000}
+var DefaultLimits = Limits{Depth: 128, Keys: 10_000, Values: 1_000_000}
 
 // SyntaxError is malformed JSON, or JSON beyond the limits.
 type SyntaxError struct {
@@ -39,6 +42,9 @@ func Decode(data []byte, lim Limits) (Value, error) {
 	}
 	if lim.Keys == 0 {
 		lim.Keys = DefaultLimits.Keys
+	}
+	if lim.Values == 0 {
+		lim.Values = DefaultLimits.Values
 	}
 	if lim.Bytes > 0 && len(data) > lim.Bytes {
 		return nil, &SyntaxError{lim.Bytes, "JSON is too large"}
@@ -73,6 +79,7 @@ func DecodeMap(data []byte, lim Limits) (*Map, error) {
 type decoder struct {
 	s   string
 	i   int
+	n   int // values of arrays and objects so far
 	lim Limits
 }
 
@@ -137,6 +144,14 @@ func (d *decoder) tooDeep(depth int) error {
 	return nil
 }
 
+// another counts a value of an array or object.
+func (d *decoder) another() error {
+	if d.n++; d.n > d.lim.Values {
+		return &SyntaxError{d.i, fmt.Sprintf("JSON has more than %d values", d.lim.Values)}
+	}
+	return nil
+}
+
 func (d *decoder) array(depth int) (Value, error) {
 	if err := d.tooDeep(depth); err != nil {
 		return nil, err
@@ -154,6 +169,9 @@ func (d *decoder) array(depth int) (Value, error) {
 			return nil, err
 		}
 		out = append(out, v)
+		if err := d.another(); err != nil {
+			return nil, err
+		}
 		d.space()
 		switch {
 		case d.i < len(d.s) && d.s[d.i] == ',':
@@ -205,6 +223,9 @@ func (d *decoder) object(depth int) (Value, error) {
 		m.Set(key, v)
 		if m.Len() > d.lim.Keys {
 			return nil, &SyntaxError{d.i, fmt.Sprintf("a JSON object has more than %d keys", d.lim.Keys)}
+		}
+		if err := d.another(); err != nil {
+			return nil, err
 		}
 		d.space()
 		switch {

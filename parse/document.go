@@ -46,7 +46,7 @@ func (o *Object) AppendDocument(dst []byte) []byte {
 // that needs none; the object is then for one goroutine until [Map.Load].
 // near, if not nil, is an object that may have the same ACL, which is then shared.
 func DecodeDocument(class, doc string, lazy bool, near *Object) (*Object, error) {
-	d := decoder{s: doc, lim: Limits{Depth: 10_000, Keys: 1 << 30}}
+	d := decoder{s: doc, lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
 	o := &Object{ClassName: class}
 	if !d.eat("{") {
 		return nil, d.unexpected()
@@ -200,7 +200,7 @@ func rawGet(raw, key string) (v Value, ok bool) {
 		if k != key {
 			return true
 		}
-		d := decoder{s: raw[from:to], lim: Limits{Depth: 10_000, Keys: 1 << 30}}
+		d := decoder{s: raw[from:to], lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
 		var err error
 		v, err = d.value(0)
 		ok = err == nil
@@ -223,7 +223,7 @@ func (m *Map) Load() {
 }
 
 func (m *Map) load() error {
-	d := decoder{s: m.raw, lim: Limits{Depth: 10_000, Keys: 1 << 30}}
+	d := decoder{s: m.raw, lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
 	set := m.fields
 	m.raw, m.index, m.fields, m.shared = "", nil, make([]MapField, 0, 12), false
 	for {

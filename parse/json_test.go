@@ -129,6 +129,12 @@ func TestLimits(t *testing.T) {
 	if _, err := parse.Decode([]byte(`[[[[]]]]`), parse.Limits{Depth: 3}); err == nil {
 		t.Error("depth 4 of 3 must be refused")
 	}
+	if _, err := parse.Decode([]byte(`{"a":[1,{}],"b":2}`), parse.Limits{Values: 4}); err != nil {
+		t.Errorf("as many values as allowed: %v", err)
+	}
+	if _, err := parse.Decode([]byte(`{"a":[1,{}],"b":2}`), parse.Limits{Values: 3}); err == nil || err.Error() != "JSON has more than 3 values" {
+		t.Errorf("too many values: %v", err)
+	}
 	if _, err := parse.Decode([]byte(`{"a":1,"b":2,"c":3}`), parse.Limits{Keys: 2}); err == nil {
 		t.Error("3 keys of 2 must be refused")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/internal/guard"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/server/config"
@@ -137,6 +138,28 @@ func newThrottle(cfg config.Config, sh *shared, now func() time.Time) (auth.Thro
 		t.Counters = cache.WithLocalCounters(st, t.Counters)
 	}
 	return t, nil
+}
+
+// newGuard makes the option connectionLimits ready for use. The second result
+// is what large bodies may take.
+func newGuard(cfg config.Config) (guard.Limits, int64, error) {
+	o, err := cfg.Connections()
+	if err != nil {
+		return guard.Limits{}, 0, err
+	}
+	l := guard.Defaults
+	l.Connections = guard.MaxConnections()
+	for into, d := range map[*time.Duration]*time.Duration{&l.HeaderTimeout: o.HeaderTimeout, &l.BodyTimeout: o.BodyTimeout, &l.IdleTimeout: o.IdleTimeout} {
+		if d != nil {
+			*into = *d
+		}
+	}
+	for into, n := range map[*int]*int{&l.Rate: o.Rate, &l.HeaderBytes: o.HeaderBytes, &l.Headers: o.Headers, &l.Connections: o.Connections} {
+		if n != nil {
+			*into = *n
+		}
+	}
+	return l, o.BodyMemory, nil
 }
 
 // newIdempotency makes the option idempotencyOptions ready for use; nil if it is off.

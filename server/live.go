@@ -150,7 +150,7 @@ func (s *Server) upgrading(api http.Handler) http.Handler {
 	}
 	ws := s.hub.Handler()
 	if s.livePort != nil {
-		s.livePort.http = s.httpServer(ws)
+		s.livePort.http = s.httpServer(ws, s.livePort.listener)
 		return api
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

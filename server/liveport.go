@@ -9,17 +9,18 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/pargo-baas/pargo/internal/guard"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
 // livePort is the option liveQueryServerOptions.port. Its methods do nothing on nil.
 type livePort struct {
-	listener net.Listener
+	listener *guard.Listener
 	http     *http.Server
 }
 
 // listenLive opens the port for live queries, if there is to be one.
-func listenLive(ctx context.Context, cfg config.Config) (*livePort, error) {
+func listenLive(ctx context.Context, cfg config.Config, connections int) (*livePort, error) {
 	port := cfg.LiveQueryServerOptions.Port
 	if port == 0 || !cfg.StartLiveQueryServer {
 		return nil, nil
@@ -29,7 +30,7 @@ func listenLive(ctx context.Context, cfg config.Config) (*livePort, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for live queries: %w", err)
 	}
-	return &livePort{listener: l}, nil
+	return &livePort{listener: guard.Listen(l, connections)}, nil
 }
 
 func (p *livePort) close() {

@@ -18,6 +18,7 @@ func (s *Server) expose(app *cloudcode.App) func(*text.Writer) {
 	return func(w *text.Writer) {
 		w.One("pargo_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", float64(began.UnixMilli())/1000)
 		s.exposeProcess(w)
+		s.exposeConnections(w)
 		s.exposeDatabase(w)
 		s.exposeLive(w)
 		hooks := app.Stats()
@@ -32,6 +33,14 @@ func (s *Server) expose(app *cloudcode.App) func(*text.Writer) {
 			w.Sample("pargo_hook_errors_total", float64(h.Errors), "trigger", string(h.Trigger), "name", h.Name)
 		}
 	}
+}
+
+// exposeConnections writes what the limits of connections did.
+func (s *Server) exposeConnections(w *text.Writer) {
+	st := s.listener.Stats()
+	w.One("pargo_connections", "gauge", "Open connections.", float64(st.Open))
+	w.One("pargo_connections_evicted_total", "counter", "Connections without a request that were closed for a new one.", float64(st.Evicted))
+	w.One("pargo_connections_refused_total", "counter", "New connections that were closed since all others were at work.", float64(st.Refused))
 }
 
 // exposeProcess writes what the Go runtime knows. None of it stops the program.

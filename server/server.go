@@ -23,6 +23,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/guard"
 	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/installation"
 	"github.com/pargo-baas/pargo/internal/jobs"
@@ -86,10 +87,13 @@ type Server struct {
 	post     *post
 	custom   settings
 	handler  http.Handler
-	listener net.Listener
+	listener *guard.Listener
 	http     *http.Server
 	// livePort is the port for live queries alone, nil if they have none.
 	livePort *livePort
+	// conns are the limits of connections, bodyMemory what large bodies may take.
+	conns      guard.Limits
+	bodyMemory int64
 	// embedded: the database is this process's own. Nobody else changes it, and
 	// it has unique indexes without regard to case.
 	embedded bool
@@ -153,12 +157,18 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	// The port comes first: a second server on the same one fails before it
 	// touches the database.
 	var lc net.ListenConfig
-	s.listener, err = lc.Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	port, err := lc.Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	conns, bodyMemory, err := newGuard(cfg)
+	if err != nil {
+		return nil, errors.Join(err, port.Close())
+	}
+	s.conns, s.bodyMemory = conns, bodyMemory
+	s.listener = guard.Listen(port, conns.Connections)
 	closers = append(closers, func() { _ = s.listener.Close() })
-	if s.livePort, err = listenLive(ctx, cfg); err != nil {
+	if s.livePort, err = listenLive(ctx, cfg, conns.Connections); err != nil {
 		return nil, err
 	}
 	closers = append(closers, s.livePort.close)
@@ -275,6 +285,7 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if err != nil {
 		return err
 	}
+	o.BodyMemory, o.Extend = s.bodyMemory, s.conns.Extend
 	o.PublicExplain = use.AllowPublicExplain
 	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now
 	if cfg.EnableProductPurchaseLegacyAPI {
@@ -349,18 +360,15 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if s.custom.liveOnly {
 		s.handler = liveNode(cfg.MountPath, s.handler)
 	}
-	s.http = s.httpServer(s.handler)
+	s.http = s.httpServer(s.handler, s.listener)
 	return nil
 }
 
-func (s *Server) httpServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+// httpServer makes the server of a port.
+func (s *Server) httpServer(h http.Handler, on *guard.Listener) *http.Server {
+	hs := s.conns.Server(h, on)
+	hs.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	return hs
 }
 
 // bus tells other servers of what the caches have to forget; nil without any.

@@ -25,6 +25,7 @@ var allowed = map[string]string{
 	"internal/cache":               "",
 	"internal/cache/redis":         "internal/cache",
 	"internal/mustache":            "",
+	"internal/guard":               "",
 	"internal/redact":              "parse",
 	"internal/metrics":             "",
 	"internal/mail":                "internal/mustache",
@@ -61,7 +62,7 @@ var allowed = map[string]string{
 	"server/pages":                 "parse internal/access internal/auth internal/mustache",
 	"server": "parse query schema internal/access internal/storage internal/storage/sqlite internal/storage/mongo internal/storage/postgres " +
 		"cloudcode cloudcode/paymentgateway internal/objects internal/auth internal/migrate internal/doctor internal/auth/provider internal/cache internal/cache/redis " +
-		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact",
+		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact internal/guard",
 	"cmd/pargo":                      "server server/command server/config schema internal/codegen",
 	"internal/archtest":              "",
 	"internal/cache/redis/redistest": "",

@@ -82,7 +82,7 @@ type message struct {
 
 // limits are wider than those of requests: the writer's server has checked
 // the object, and the state before may be older than any limit.
-var limits = parse.Limits{Depth: 1000, Keys: 1_000_000}
+var limits = parse.Limits{Depth: 1000, Keys: 1_000_000, Values: 1 << 30}
 
 // readMessage reads a message of a channel, given without the application id.
 func readMessage(channel, payload string) (message, error) {

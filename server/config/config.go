@@ -33,13 +33,14 @@ type Config struct {
 	ReadOnlyMasterKeyIPs []string `opt:"readOnlyMasterKeyIps" env:"PARSE_SERVER_READ_ONLY_MASTER_KEY_IPS" help:"Addresses or CIDR ranges that may use the read-only master key."`
 	MaintenanceKeyIPs    []string `opt:"maintenanceKeyIps" env:"PARSE_SERVER_MAINTENANCE_KEY_IPS" help:"Addresses or CIDR ranges that may use the maintenance key."`
 
-	ServerURL       string `opt:"serverURL" env:"PARSE_SERVER_URL" help:"URL of this server with the mount path; default http://localhost:PORT/MOUNT."`
-	PublicServerURL string `opt:"publicServerURL" env:"PARSE_PUBLIC_SERVER_URL" help:"URL of this server as clients see it."`
-	Host            string `opt:"host" env:"PARSE_SERVER_HOST" help:"Address to listen on."`
-	Port            int    `opt:"port" env:"PORT" help:"Port to listen on; 0 takes a free one."`
-	MountPath       string `opt:"mountPath" env:"PARSE_SERVER_MOUNT_PATH" help:"Path of the API."`
-	TrustProxy      any    `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, a number of hops, or a list of proxy addresses whose X-Forwarded-For is believed."`
-	MaxUploadSize   string `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
+	ServerURL        string          `opt:"serverURL" env:"PARSE_SERVER_URL" help:"URL of this server with the mount path; default http://localhost:PORT/MOUNT."`
+	PublicServerURL  string          `opt:"publicServerURL" env:"PARSE_PUBLIC_SERVER_URL" help:"URL of this server as clients see it."`
+	Host             string          `opt:"host" env:"PARSE_SERVER_HOST" help:"Address to listen on."`
+	Port             int             `opt:"port" env:"PORT" help:"Port to listen on; 0 takes a free one."`
+	MountPath        string          `opt:"mountPath" env:"PARSE_SERVER_MOUNT_PATH" help:"Path of the API."`
+	TrustProxy       any             `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, a number of hops, or a list of proxy addresses whose X-Forwarded-For is believed."`
+	ConnectionLimits json.RawMessage `opt:"connectionLimits" env:"PARSE_SERVER_CONNECTION_LIMITS" help:"{\"headerTimeout\":ms,\"bodyTimeout\":ms,\"bytesPerSecond\":n,\"idleTimeout\":ms,\"headers\":n,\"headerBytes\":n,\"connections\":n,\"bodyMemory\":\"256mb\"}: what a connection may cost."`
+	MaxUploadSize    string          `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
 
 	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://…, postgres://… ; default a SQLite file in dataDir."`
 	CollectionPrefix string          `opt:"collectionPrefix" env:"PARSE_SERVER_COLLECTION_PREFIX" help:"Prefix of collection names (MongoDB)."`
@@ -252,6 +253,9 @@ func (c *Config) Validate() error {
 	if _, err := c.RateLimits(); err != nil {
 		p.addf("%s", err)
 	}
+	if _, err := c.Connections(); err != nil {
+		p.addf("%s", err)
+	}
 	if _, err := c.Idempotency(); err != nil {
 		p.addf("%s", err)
 	}
@@ -319,20 +323,11 @@ func (c *Config) Database() (DB, error) {
 
 // MaxBody returns maxUploadSize in bytes.
 func (c *Config) MaxBody() (int64, error) {
-	s := strings.ToLower(strings.TrimSpace(c.MaxUploadSize))
-	unit := int64(1)
-	for suffix, f := range map[string]int64{"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30} {
-		if rest, ok := strings.CutSuffix(s, suffix); ok {
-			s, unit = strings.TrimSpace(rest), f
-			break
-		}
-	}
-	s = strings.TrimSuffix(s, "b")
-	var n float64
-	if _, err := fmt.Sscanf(s, "%g", &n); err != nil || n <= 0 || n > 1<<30 {
+	n, err := size(c.MaxUploadSize)
+	if err != nil {
 		return 0, fmt.Errorf("The option maxUploadSize must be a size such as 20mb, not %q.", c.MaxUploadSize)
 	}
-	return int64(n * float64(unit)), nil
+	return n, nil
 }
 
 // ParseIPRange reads one entry of an IP list: an address or a CIDR range. The

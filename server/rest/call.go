@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,6 +58,7 @@ type call struct {
 	// at and status are what the request is counted as.
 	at, status int
 	bufs       *buffers
+	share      share // of the memory for large bodies
 }
 
 // buffers are reused from call to call.
@@ -75,6 +77,7 @@ func newCall(h *Handler, w http.ResponseWriter, r *http.Request) *call {
 }
 
 func (c *call) release() {
+	c.h.bodies.free(&c.share)
 	b := c.bufs
 	if b == nil {
 		return
@@ -160,14 +163,17 @@ func (c *call) readBody() (*parse.Map, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return &parse.Map{}, nil
 	}
+	if r.ContentLength > c.h.o.MaxBody {
+		return nil, c.tooLarge()
+	}
 	limited := http.MaxBytesReader(c.ResponseWriter, r.Body, c.h.o.MaxBody)
 	buf := c.bufs.in[:0]
-	if n := r.ContentLength; n > int64(cap(buf)) && n <= c.h.o.MaxBody {
-		buf = make([]byte, 0, n+1)
-	}
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			var err error
+			if buf, err = c.growBody(buf); err != nil {
+				return nil, err
+			}
 		}
 		n, err := limited.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -179,11 +185,18 @@ func (c *call) readBody() (*parse.Map, error) {
 		}
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, &statusError{http.StatusRequestEntityTooLarge, "request entity too large"}
+			return nil, c.tooLarge()
+		}
+		c.Header().Set("Connection", "close")
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, &statusError{http.StatusRequestTimeout, "request timeout"}
 		}
 		return nil, &statusError{http.StatusBadRequest, "request aborted"}
 	}
 	c.bufs.in = buf
+	if err := c.h.bodies.decode(r.Context(), &c.share, buf); err != nil {
+		return nil, err
+	}
 	if ct := r.Header.Get("Content-Type"); strings.HasPrefix(ct, "application/x-www-form-urlencoded") {
 		form, err := url.ParseQuery(string(buf))
 		if err != nil {
@@ -213,6 +226,26 @@ func (c *call) readBody() (*parse.Map, error) {
 		return m, nil
 	}
 	return nil, &statusError{http.StatusBadRequest, "the body must be a JSON object"}
+}
+
+// tooLarge refuses a body without reading it.
+func (c *call) tooLarge() error {
+	c.Header().Set("Connection", "close")
+	return &statusError{http.StatusRequestEntityTooLarge, "request entity too large"}
+}
+
+// growBody makes room for more of a body. What a client says of its length is
+// believed only as it keeps its word: a promise costs it nothing.
+func (c *call) growBody(buf []byte) ([]byte, error) {
+	size := 2 * cap(buf)
+	if n := c.req.ContentLength; n >= 0 && int64(size) > n { // one more byte finds the end
+		size = int(max(n+1, int64(len(buf))+1))
+	}
+	if err := c.h.bodies.grow(&c.share, size); err != nil {
+		c.Header().Set("Connection", "close")
+		return nil, err
+	}
+	return append(make([]byte, 0, size), buf...), nil
 }
 
 // credentials are what a request says about its sender.
@@ -463,6 +496,9 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 		h["Retry-After"] = retrySoon
 	}
 	c.wrote, c.status = true, status
+	if f := c.h.o.Extend; f != nil {
+		f(c.ResponseWriter, len(body))
+	}
 	c.ResponseWriter.WriteHeader(status)
 	// A client that has gone cannot be told; net/http closes the connection.
 	_, _ = c.ResponseWriter.Write(body)

@@ -68,8 +68,12 @@ type Options struct {
 	// PublicURL is the URL clients see, with the mount path; "" derives it from each request.
 	PublicURL string
 	// ServerURL is the server's own URL; its path is a prefix that batch items may use, too.
-	ServerURL    string
-	MaxBody      int64
+	ServerURL string
+	MaxBody   int64
+	// BodyMemory is what all large bodies together may take; 0: DefaultBodyMemory.
+	BodyMemory int64
+	// Extend gives an answer of a length the time to be read; nil: nothing does.
+	Extend       func(http.ResponseWriter, int)
 	AllowOrigin  []string
 	AllowHeaders []string
 	// RouteAllowList has the patterns of the routes open to clients, each for a
@@ -130,6 +134,7 @@ func (o *Options) now() time.Time {
 // Handler serves the API.
 type Handler struct {
 	requests *requests
+	bodies   *budget
 	o        Options
 	objs     *objects.Service
 	auth     *auth.Service
@@ -143,7 +148,7 @@ type Handler struct {
 // New returns the handler of the API over the services.
 func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	o.MountPath = strings.TrimRight(o.MountPath, "/")
-	h := &Handler{o: o, objs: objs, auth: users, cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
+	h := &Handler{o: o, objs: objs, auth: users, bodies: newBudget(o.BodyMemory), cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)
 	h.routes = routeTable(o.Apple != nil)
 	h.requests = newRequests(h.routes)
@@ -208,6 +213,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				c.fail(errInternal)
 			}
 			h.requests.count(c.at, http.StatusInternalServerError)
+			h.bodies.free(&c.share)
 			return // the buffers of a call that panicked are not used again
 		}
 		h.requests.count(c.at, c.status)

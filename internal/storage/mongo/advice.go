@@ -132,5 +132,5 @@ func (d *DB) explainCommand(ctx context.Context, command bson.D, a *query.Advice
 	if err != nil {
 		return nil, err
 	}
-	return parse.DecodeMap(text, parse.Limits{Depth: 1000, Keys: 1 << 20})
+	return parse.DecodeMap(text, parse.Limits{Depth: 1000, Keys: 1 << 20, Values: 1 << 30})
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // storedLimits are those of values that are in the database already.
-var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30}
+var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}
 
 // earliest and latest are the Dates that a timestamp of PostgreSQL can hold.
 const (

@@ -15,7 +15,7 @@ import (
 )
 
 // storedLimits are those of documents that this adapter wrote itself.
-var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30}
+var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}
 
 // Find implements [storage.Store].
 func (db *DB) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, err error) {

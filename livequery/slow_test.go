@@ -1,0 +1,76 @@
+package livequery_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/pargo-baas/pargo/livequery"
+)
+
+// TestMuteClient: a websocket that does not connect is closed, one that has
+// connected is not.
+func TestMuteClient(t *testing.T) {
+	r := newRig(t, livequery.Options{PingInterval: 10 * time.Millisecond, Patience: 50 * time.Millisecond})
+	quiet := r.connect(t, "")
+	ended := quiet.ws.CloseRead(t.Context())
+	mute := r.dial(t)
+	if _, _, err := mute.ws.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+		t.Errorf("the mute one: %v", err)
+	}
+	waitFor(t, "one client is left", func() bool { return r.hub.Stats().Clients == 1 })
+	if ended.Err() != nil {
+		t.Errorf("the one that has connected: %v", ended.Err())
+	}
+}
+
+// TestMessageInDrops: a message that does not arrive ends the connection, also
+// of a client that answers pings.
+func TestMessageInDrops(t *testing.T) {
+	r := newRig(t, livequery.Options{PingInterval: 10 * time.Millisecond, Patience: 50 * time.Millisecond})
+	c := r.connect(t, "")
+	w, err := c.ws.Writer(t.Context(), websocket.MessageText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(`{"op":"subscribe","x":"` + strings.Repeat("x", 8<<10))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-c.ws.CloseRead(t.Context()).Done(): // it answers pings while it waits
+	case <-time.After(patience):
+		t.Fatal("the message may take for ever")
+	}
+	waitFor(t, "the client is gone", func() bool { return r.hub.Stats().Clients == 0 })
+}
+
+// TestLargeMessages: many large messages at a time are all served, one after
+// the other.
+func TestLargeMessages(t *testing.T) {
+	r := newRig(t, livequery.Options{})
+	const clients = 100
+	list := strings.Repeat(`"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",`, 5000) + `"x"` // 200 kB
+	var wg sync.WaitGroup
+	for i := range clients {
+		c := r.connect(t, "")
+		wg.Go(func() { c.subscribe(i, `{"className":"Item","where":{"a":{"$in":[`+list+`]}}}`, "") })
+	}
+	wg.Wait()
+	if s := r.hub.Stats(); s.Subscriptions != clients {
+		t.Errorf("%d subscriptions, want %d", s.Subscriptions, clients)
+	}
+}
+
+// TestFirstMessageBytes: who has not connected may not send much.
+func TestFirstMessageBytes(t *testing.T) {
+	r := newRig(t, livequery.Options{})
+	c := r.dial(t)
+	c.send(fmt.Sprintf(`{"op":"connect","applicationId":"app","sessionToken":%q}`, strings.Repeat("x", 64<<10)))
+	if _, _, err := c.ws.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
+		t.Errorf("%v", err)
+	}
+}

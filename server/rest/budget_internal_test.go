@@ -1,0 +1,49 @@
+package rest
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/pargo-baas/pargo/parse"
+)
+
+func TestBodyBudget(t *testing.T) {
+	const limit = 1 << 20
+	b := newBudget(limit)
+	var small, one, two share
+	if err := b.grow(&small, largeBody); err != nil || small != (share{}) {
+		t.Errorf("a small body is counted: %v, %v", small, err)
+	}
+	for _, n := range []int{32 << 10, 64 << 10, 900 << 10} {
+		if err := b.grow(&one, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.grow(&two, 200<<10); parse.CodeOf(err) != parse.RequestLimitExceeded || two.read != 0 {
+		t.Errorf("beyond the limit: %v, %v", two, err)
+	}
+	if err := b.grow(&two, 100<<10); err != nil {
+		t.Errorf("what is left: %v", err)
+	}
+	text := []byte("[" + strings.Repeat("1,", 20<<10) + "1]") // more values than there is room for
+	if err := b.decode(t.Context(), &one, text); err != nil || one.decoded != limit {
+		t.Errorf("decode: %v, %v", one, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it does not wait
+	if err := b.decode(ctx, &two, text); parse.CodeOf(err) != parse.RequestLimitExceeded {
+		t.Errorf("decode beyond the limit: %v", err)
+	}
+	b.free(&one)
+	if err := b.decode(t.Context(), &two, text); err != nil {
+		t.Errorf("decode after the other: %v", err)
+	}
+	b.free(&two)
+	if n := b.read.Load(); n != 0 || one != (share{}) || two != (share{}) {
+		t.Errorf("%d bytes are kept", n)
+	}
+	if !b.decoded.TryAcquire(limit) {
+		t.Error("room for values is kept")
+	}
+}
