@@ -15,6 +15,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/scenario"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/mongo"
+	"github.com/pargo-baas/pargo/internal/storage/postgres"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -115,6 +116,8 @@ func both(t *testing.T, db scenario.Database, n int) (pushing *fixture, counts *
 	var err error
 	if path, ok := strings.CutPrefix(uri, "sqlite:"); ok {
 		store, err = sqlite.Open(t.Context(), sqlite.Options{Path: path, Durability: "normal"})
+	} else if db.Name == "postgresql" {
+		store, err = postgres.Open(t.Context(), postgres.Options{URI: uri})
 	} else {
 		store, err = mongo.Open(t.Context(), mongo.Options{URI: uri})
 	}

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,22 +15,240 @@ import (
 
 var _ storage.Bulk = (*DB)(nil)
 
-// InsertEach implements [storage.Bulk].
+const (
+	// mostRows is how many rows one statement inserts at most.
+	mostRows = 1000
+	// mostUpdates is how many updates are one transaction at most.
+	mostUpdates = 100
+)
+
+// cell is the type of the columns of an INSERT as arrays of values, one for
+// each row: one statement serves any number of rows.
+type cell struct{ array, cast string }
+
+// cells are those of table.inserts, in its order.
+func (t *table) cells() (list []cell) {
+	if t.ownID {
+		list = append(list, cell{array: "text[]"})
+	}
+	if !t.bare {
+		list = append(list, cell{array: "timestamptz[]"}, cell{array: "timestamptz[]"},
+			cell{array: "text[]", cast: "::text[]"}, cell{array: "text[]", cast: "::text[]"}) // arrays of arrays must be of one length
+	}
+	for i := range t.columns {
+		list = append(list, cell{array: columnType(t.columns[i].typ) + "[]"})
+	}
+	return list
+}
+
+// many returns the statement that inserts rows which are given by columns.
+func (t *table) many() string {
+	var from, to strings.Builder
+	for i, c := range t.cells() {
+		if i > 0 {
+			from.WriteString(", ")
+			to.WriteString(", ")
+		}
+		n := strconv.Itoa(i + 1)
+		to.WriteString("c" + n + c.cast)
+		from.WriteString("$" + n + "::" + c.array)
+	}
+	names := make([]string, len(t.cells()))
+	for i := range names {
+		names[i] = "c" + strconv.Itoa(i+1)
+	}
+	return t.inserts + "SELECT " + to.String() + " FROM unnest(" + from.String() + ") AS u(" + strings.Join(names, ", ") + ")"
+}
+
+// byColumns turns rows into the arguments of table.many.
+func byColumns(rows [][]any) []any {
+	args := make([]any, len(rows[0]))
+	for c := range args {
+		list := make([]any, len(rows))
+		for r := range rows {
+			v := rows[r][c]
+			if texts, ok := v.([]string); ok {
+				v = literal(texts)
+			}
+			list[r] = v
+		}
+		args[c] = list
+	}
+	return args
+}
+
+var escapeElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// literal writes a text[] as a text.
+func literal(list []string) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(escapeElement.Replace(s))
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// insertRows inserts all rows or none.
+func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
+	if len(rows) == 1 {
+		_, err := q.Exec(ctx, t.one(len(rows[0])), rows[0]...)
+		return err
+	}
+	if len(rows) <= mostRows {
+		_, err := q.Exec(ctx, t.many(), byColumns(rows)...)
+		return err
+	}
+	return pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
+		for len(rows) > 0 {
+			n := min(len(rows), mostRows)
+			if err := t.insertRows(ctx, tx, rows[:n]); err != nil {
+				return err
+			}
+			rows = rows[n:]
+		}
+		return nil
+	})
+}
+
+// InsertEach implements [storage.Bulk]: one statement leaves out what is there
+// already, and what it has left out is tried alone, for its error.
 func (d *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
 	errs := make([]error, len(objects))
+	t := d.tables.of(class)
+	alone := func(i int) { errs[i] = d.Insert(ctx, class, objects[i:i+1]) }
+	if len(objects) < 2 || t.id != colID || class.Name == schema.UserClass { // names of users are reserved one by one
+		for i := range objects {
+			alone(i)
+		}
+		return errs
+	}
+	var rows [][]any
+	var at []int // where the object of a row stands
 	for i, o := range objects {
-		errs[i] = d.Insert(ctx, class, []*parse.Object{o})
+		row, err := t.row(o)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		rows, at = append(rows, row), append(at, i)
+	}
+	for len(rows) > 0 {
+		n := min(len(rows), mostRows)
+		d.insertChunk(ctx, t, objects, rows[:n], at[:n], errs, alone)
+		rows, at = rows[n:], at[n:]
 	}
 	return errs
 }
 
-// UpdateEach implements [storage.Bulk].
+func (d *DB) insertChunk(ctx context.Context, t *table, objects []*parse.Object, rows [][]any, at []int, errs []error, alone func(i int)) {
+	stored := make(map[string]int, len(rows))
+	err := d.write(ctx, "insert", t.class.Name, func(ctx context.Context, q querier) error {
+		clear(stored)
+		_, err := each(ctx, q, t.many()+" ON CONFLICT DO NOTHING RETURNING "+colID, byColumns(rows), func(raw [][]byte, _ []int16) (bool, error) {
+			stored[string(raw[0])]++
+			return true, nil
+		})
+		return err
+	})
+	refused := codeOf(err) != "" || parse.CodeOf(err) == parse.InvalidJSON || parse.CodeOf(err) == objectTooLarge
+	for _, i := range at {
+		switch id := objects[i].ID; {
+		case err != nil && refused: // for a value of one of them
+			alone(i)
+		case err != nil:
+			errs[i] = err
+		case stored[id] > 0:
+			stored[id]--
+		default:
+			alone(i)
+		}
+	}
+}
+
+// UpdateEach implements [storage.Bulk]: updates of one statement go together,
+// in one transaction. Should one of them fail, each is carried out alone.
 func (d *DB) UpdateEach(ctx context.Context, updates []*storage.Update) []storage.Updated {
 	out := make([]storage.Updated, len(updates))
-	for i, u := range updates {
-		out[i].Before, out[i].After, out[i].Err = d.Update(ctx, u)
+	for i := 0; i < len(updates); {
+		b := &pgx.Batch{}
+		var tables []*table
+		for _, u := range updates[i:min(len(updates), i+mostUpdates)] {
+			t := d.tables.of(u.Class)
+			if len(storage.Claims(u.Class, u.Ops)) > 0 {
+				break
+			}
+			sql, args, ok, err := t.direct(u)
+			if err != nil || !ok {
+				break
+			}
+			b.Queue(sql, args...)
+			tables = append(tables, t)
+		}
+		n := len(tables)
+		if n < 2 || !d.together(ctx, b, tables, updates[i:i+n], out[i:i+n]) {
+			n = max(n, 1)
+			for k := range updates[i : i+n] {
+				r := &out[i+k]
+				r.Before, r.After, r.Err = d.Update(ctx, updates[i+k])
+			}
+		}
+		i += n
 	}
 	return out
 }
 
-var _ = pgx.Batch{}
+// together carries out updates as one transaction; false if nothing came of it.
+func (d *DB) together(ctx context.Context, b *pgx.Batch, tables []*table, updates []*storage.Update, out []storage.Updated) bool {
+	err := d.write(ctx, "update", updates[0].Class.Name, func(ctx context.Context, q querier) (err error) {
+		answers := q.SendBatch(ctx, b)
+		for i, t := range tables {
+			out[i] = storage.Updated{}
+			rows, err := answers.Query()
+			if err == nil {
+				r := t.reader()
+				_, err = eachRow(rows, func(raw [][]byte, formats []int16) (bool, error) {
+					r.formats = formats
+					out[i].Before, err = r.object(raw)
+					return true, err
+				})
+				rows.Close()
+			}
+			if err != nil {
+				_ = answers.Close()
+				return err
+			}
+		}
+		return answers.Close()
+	})
+	if err != nil {
+		clear(out)
+		var away *storage.UnavailableError
+		if errors.As(err, &away) || ctx.Err() != nil {
+			// It may have been carried out: not once more.
+			for i := range out {
+				out[i].Err = err
+			}
+			return true
+		}
+		return false
+	}
+	for i, t := range tables {
+		r := &out[i]
+		if r.Before == nil {
+			r.Err = storage.ErrNotFound
+			continue
+		}
+		r.After, r.Err = t.applied(updates[i], r.Before)
+		if r.Err != nil {
+			r.Before, r.After = nil, nil
+		}
+	}
+	return true
+}

@@ -51,7 +51,9 @@ type DB struct {
 	lease   time.Duration
 	maxTime time.Duration
 	tables  tables
-	version int // of the server: 150018
+	// rounding: see there.
+	rounding rounding
+	version  int // of the server: 150018
 
 	providers []string // that have an index
 	// authIndexed: the indexes of providers were looked after.

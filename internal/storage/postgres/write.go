@@ -63,20 +63,6 @@ func (t *table) one(n int) string {
 	return b.String()
 }
 
-// insertRows inserts all rows or none.
-func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
-	sql := t.one(len(rows[0]))
-	if len(rows) == 1 {
-		_, err := q.Exec(ctx, sql, rows[0]...)
-		return err
-	}
-	b := &pgx.Batch{} // one after the other, as one transaction
-	for _, row := range rows {
-		b.Queue(sql, row...)
-	}
-	return q.SendBatch(ctx, b).Close()
-}
-
 // Update implements [storage.Store].
 func (s *session) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
 	t := s.db.tables.of(u.Class)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -151,32 +151,11 @@ func (db *DB) aggregation(a *storage.Aggregate) (*aggregation, error) {
 
 // page writes the order and the part of the rows that the first stages ask for.
 func (g *aggregation) page(stages []storage.Stage) {
-	order, skip, limit := "", 0, -1
-	take := func(s storage.Stage) bool {
-		n, isNumber := s.Arg.(float64)
-		isNumber = isNumber && n == math.Trunc(n) && n >= 0 && n < 1<<53
-		switch {
-		case s.Name == "$sort" && order == "" && skip == 0 && limit < 0:
-			m, _ := s.Arg.(*parse.Map)
-			order = g.order(m)
-			return order != ""
-		case s.Name == "$skip" && isNumber && limit < 0:
-			skip += int(n)
-			return true
-		case s.Name == "$limit" && isNumber:
-			if limit < 0 || int(n) < limit {
-				limit = int(n)
-			}
-			return true
-		}
-		return false
-	}
-	for g.done < len(stages) && take(stages[g.done]) {
-		g.done++
-	}
-	g.Add(" ORDER BY " + order + "rowid")
-	if skip > 0 || limit >= 0 {
-		g.Add(" LIMIT ? OFFSET ?", int64(limit), int64(skip))
+	p := sqlgen.PageOf(stages, func(m *parse.Map) bool { return g.order(m) != "" })
+	g.done = p.Done
+	g.Add(" ORDER BY " + g.order(p.Sort) + "rowid")
+	if p.Skip > 0 || p.Limit >= 0 {
+		g.Add(" LIMIT ? OFFSET ?", int64(p.Limit), int64(p.Skip))
 	}
 }
 
@@ -203,17 +182,9 @@ func (g *aggregation) column(stored string) *column {
 	if g.fields != nil && stored != "_id" && !slices.Contains(g.fields, stored) {
 		return nil
 	}
-	switch stored {
-	case "_id":
-		return g.t.byField[parse.KeyObjectID]
-	case "_created_at":
-		return g.t.byField[parse.KeyCreatedAt]
-	case "_updated_at":
-		return g.t.byField[parse.KeyUpdatedAt]
-	}
-	name, isPointer := strings.CutPrefix(stored, "_p_")
+	name, isPointer := sqlgen.StoredField(stored)
 	col := g.t.byField[name]
-	if col == nil || isSystemField(name) || isPointer != (col.typ == schema.Pointer) {
+	if col == nil || isPointer != (col.typ == schema.Pointer) {
 		return nil
 	}
 	return col
@@ -330,41 +301,27 @@ func orNull(read func(driver.Value) (parse.Value, bool)) func(driver.Value) (par
 // the like over columns; "" if it is another. Groups come in the order in which
 // their first documents do.
 func (g *aggregation) group(m *parse.Map) (selects, tail string) {
-	id, _ := m.Get("_id")
-	by := output{"_id", orNull(absent)}
+	group, ok := sqlgen.GroupOf(m)
+	if !ok {
+		return "", ""
+	}
+	by := output{"_id", func(driver.Value) (parse.Value, bool) { return group.ID, true }}
 	list, key := []string{"min(NULL)"}, "" // an aggregate, as HAVING asks for one
-	switch id := id.(type) {
-	case nil, bool, float64:
-		by.read = func(driver.Value) (parse.Value, bool) { return id, true }
-	case string:
-		name, isField := strings.CutPrefix(id, "$")
-		if !isField {
-			by.read = func(driver.Value) (parse.Value, bool) { return id, true }
-			break
-		}
-		col := g.column(name)
+	if group.By != "" {
+		col := g.column(group.By)
 		if col == nil {
 			return "", ""
 		}
 		by.read, key, list[0] = orNull(col.reader()), col.sql, col.sql
-	default:
-		return "", ""
 	}
 	outputs := []output{by}
-	for name, v := range m.All() {
-		if name == "_id" {
-			continue
-		}
-		acc, _ := v.(*parse.Map)
-		if acc.Len() != 1 {
-			return "", ""
-		}
-		sql, read := g.accumulator(acc.At(0).Key, acc.At(0).Value)
+	for i := range group.Accumulators {
+		sql, read := g.accumulator(&group.Accumulators[i])
 		if sql == "" {
 			return "", ""
 		}
 		list = append(list, sql)
-		outputs = append(outputs, output{name, read})
+		outputs = append(outputs, output{group.Accumulators[i].Name, read})
 	}
 	g.outputs, g.done = outputs, 1
 	selects = strings.Join(list, ", ")
@@ -374,25 +331,17 @@ func (g *aggregation) group(m *parse.Map) (selects, tail string) {
 	return selects, " GROUP BY " + key + " ORDER BY min(rowid)"
 }
 
-// accumulator writes an accumulator over a column or a constant; "" if there is
-// no such one in SQL.
-func (g *aggregation) accumulator(op string, arg parse.Value) (sql string, read func(driver.Value) (parse.Value, bool)) {
-	n, isNumber := arg.(float64)
-	m, isMap := arg.(*parse.Map)
-	switch {
-	case op == "$count" && isMap && m.Len() == 0, op == "$sum" && isNumber && n == 1:
-		return "count(*)", readNumber
-	case op == "$sum" && isNumber && n == math.Trunc(n) && math.Abs(n) < 1<<20:
-		return fmt.Sprintf("count(*) * %d", int64(n)), readNumber
+// accumulator writes an accumulator; "" if there is no such one in SQL.
+func (g *aggregation) accumulator(a *sqlgen.Accumulator) (sql string, read func(driver.Value) (parse.Value, bool)) {
+	if a.Op == "" {
+		return fmt.Sprintf("count(*) * %d", a.Times), readNumber
 	}
-	text, _ := arg.(string)
-	name, isField := strings.CutPrefix(text, "$")
-	col := g.column(name)
-	if !isField || col == nil {
+	col := g.column(a.Field)
+	if col == nil {
 		return "", nil
 	}
 	numeric := col.typ == schema.Number
-	switch op {
+	switch a.Op {
 	case "$sum":
 		if !numeric {
 			return "0", readNumber
@@ -403,8 +352,6 @@ func (g *aggregation) accumulator(op string, arg parse.Value) (sql string, read 
 			return "NULL", orNull(readNumber)
 		}
 		return "avg(" + col.sql + ")", orNull(readNumber)
-	case "$min", "$max":
-		return op[1:] + "(" + col.sql + ")", orNull(col.reader())
 	}
-	return "", nil
+	return a.Op[1:] + "(" + col.sql + ")", orNull(col.reader())
 }
