@@ -50,7 +50,11 @@ func (c *client) read() {
 			return
 		}
 		c.unanswered.Store(0) // whoever speaks is alive
-		ok := c.handle(msg)
+		// Elsewhere, because a stack that has grown for a message stays as it
+		// is while its goroutine waits: 4 KiB of each silent client.
+		handled := make(chan bool, 1)
+		go func() { handled <- c.handle(msg) }()
+		ok := <-handled
 		free()
 		if !ok {
 			return
