@@ -51,6 +51,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 fuzz-security: ## look for differences that tell of hidden values, for SECURITYTIME (default 60s)
 	PARGO_DIFFERENCE_TIME=$${SECURITYTIME:-60s} $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run '^TestNoDifference$$' ./server
 
+.PHONY: stress-live
+stress-live: ## live queries: 100,000 subscriptions come and go, 5,000 clients never read
+	PARGO_STRESS=50 $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run 'TestSubscriptionsComeAndGo|TestSilentClients' -v ./livequery
+
 .PHONY: bench
 bench: ## benchmarks of the hot paths
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...

@@ -94,25 +94,34 @@ func benchSubscribe(addr, query string) (net.Conn, *bufio.Reader, error) {
 		return nil, nil, err
 	}
 	r := bufio.NewReaderSize(conn, 1024)
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-	if err != nil {
+	if err := benchHandshake(conn, r, query); err != nil {
+		_ = conn.Close()
 		return nil, nil, err
+	}
+	return conn, r, nil
+}
+
+// benchHandshake makes a websocket of a connection, connects and subscribes.
+func benchHandshake(conn net.Conn, r *bufio.Reader, query string) error {
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	if err != nil {
+		return err
 	}
 	for line := ""; line != "\r\n"; {
 		if line, err = r.ReadString('\n'); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
 	for _, msg := range []string{`{"op":"connect","applicationId":"app"}`, `{"op":"subscribe","requestId":1,"query":` + query + `}`} {
 		frame := []byte{0x81, 0x80 | 126, byte(len(msg) >> 8), byte(len(msg)), 0, 0, 0, 0}
 		if _, err := conn.Write(append(frame, msg...)); err != nil {
-			return nil, nil, err
+			return err
 		}
 		if err := skipFrame(r); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	return conn, r, nil
+	return nil
 }
 
 func skipFrame(r *bufio.Reader) error {

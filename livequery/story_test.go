@@ -455,3 +455,15 @@ func TestIncludeRefused(t *testing.T) {
 		t.Error(f)
 	}
 }
+
+// anyHooks are hooks of every kind that leave everything as it is.
+func anyHooks() *cloudcode.App {
+	app := cloudcode.New()
+	app.BeforeConnect(func(context.Context, *cloudcode.ConnectRequest) error { return nil })
+	app.OnLiveQueryEvent(func(context.Context, *cloudcode.LiveQueryEvent) {})
+	for _, class := range []string{"Item", "Other", "_User"} {
+		app.BeforeSubscribe(class, func(context.Context, *cloudcode.SubscribeRequest) error { return nil })
+		app.AfterEvent(class, func(context.Context, *cloudcode.EventRequest) error { return nil })
+	}
+	return app
+}
