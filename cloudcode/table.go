@@ -17,105 +17,101 @@ type hook[R any] struct {
 	stat *Stat
 }
 
-// table maps a class to its hooks. Readers load one pointer and look into a
-// map that never changes; a writer replaces the map.
-type table[R any] struct {
-	mu sync.Mutex // guards own and extra
-	// own are the registered hooks, extra those of App.SetExtra.
-	own, extra map[string][]*hook[R]
-	m          atomic.Pointer[map[string][]*hook[R]]
+// layers maps names to what is registered under them: by the program, and over
+// that by App.SetExtra. Readers load one pointer and look into a map that never
+// changes; a writer replaces the map.
+type layers[V any] struct {
+	mu         sync.Mutex   // guards own and extra
+	own, extra map[string]V // registered, and those of App.SetExtra
+	m          atomic.Pointer[map[string]V]
 }
 
-func (t *table[R]) add(class string, h *hook[R]) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.own == nil {
-		t.own = map[string][]*hook[R]{}
+// join makes one of what both layers have under a name.
+type join[V any] func(own, extra V) V
+
+// change replaces what is registered under a name.
+func (l *layers[V]) change(name string, f func(V) V, j join[V]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == nil {
+		l.own = map[string]V{}
 	}
-	t.own[class] = append(slices.Clip(t.own[class]), h)
-	t.publish()
+	l.own[name] = f(l.own[name])
+	l.publish(j)
 }
 
-// follow puts the hooks of another table after the own ones.
-func (t *table[R]) follow(other *table[R]) {
+// follow puts what is registered in other over the own.
+func (l *layers[V]) follow(other *layers[V], j join[V]) {
 	other.mu.Lock()
 	extra := maps.Clone(other.own)
 	other.mu.Unlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.extra = extra
-	t.publish()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.extra = extra
+	l.publish(j)
 }
 
 // publish makes the map that readers see; mu is held.
-func (t *table[R]) publish() {
-	next := maps.Clone(t.own)
-	if next == nil {
-		next = map[string][]*hook[R]{}
+func (l *layers[V]) publish(j join[V]) {
+	next := make(map[string]V, len(l.own)+len(l.extra))
+	maps.Copy(next, l.own)
+	for name, v := range l.extra {
+		if own, both := next[name]; both {
+			v = j(own, v)
+		}
+		next[name] = v
 	}
-	for class, list := range t.extra {
-		next[class] = append(slices.Clip(next[class]), list...)
-	}
-	t.m.Store(&next)
+	l.m.Store(&next)
 }
 
-func (t *table[R]) get(class string) []*hook[R] {
-	if m := t.m.Load(); m != nil {
-		return (*m)[class]
-	}
-	return nil
-}
-
-func (t *table[R]) empty() bool {
-	m := t.m.Load()
-	return m == nil || len(*m) == 0
-}
-
-// named maps a name to one thing, of which the last registered counts.
-type named[T any] struct {
-	mu         sync.Mutex // guards own and extra
-	own, extra map[string]T
-	m          atomic.Pointer[map[string]T]
-}
-
-func (n *named[T]) set(name string, v T) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.own == nil {
-		n.own = map[string]T{}
-	}
-	n.own[name] = v
-	n.publish()
-}
-
-// follow lets the things of another table win over the own ones.
-func (n *named[T]) follow(other *named[T]) {
-	other.mu.Lock()
-	extra := maps.Clone(other.own)
-	other.mu.Unlock()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.extra = extra
-	n.publish()
-}
-
-func (n *named[T]) publish() {
-	next := make(map[string]T, len(n.own)+len(n.extra))
-	maps.Copy(next, n.own)
-	maps.Copy(next, n.extra)
-	n.m.Store(&next)
-}
-
-func (n *named[T]) get(name string) (v T, ok bool) {
-	if m := n.m.Load(); m != nil {
+func (l *layers[V]) get(name string) (v V, ok bool) {
+	if m := l.m.Load(); m != nil {
 		v, ok = (*m)[name]
 	}
 	return v, ok
 }
 
-func (n *named[T]) names() []string {
-	if m := n.m.Load(); m != nil {
+// names returns all names, sorted.
+func (l *layers[V]) names() []string {
+	if m := l.m.Load(); m != nil {
 		return slices.Sorted(maps.Keys(*m))
 	}
 	return nil
 }
+
+// table maps a class to its hooks, of which all count: first the own.
+type table[R any] struct{ layers layers[[]*hook[R]] }
+
+func (t *table[R]) add(class string, h *hook[R]) {
+	t.layers.change(class, func(list []*hook[R]) []*hook[R] { return append(slices.Clip(list), h) }, chained)
+}
+
+func (t *table[R]) follow(other *table[R]) { t.layers.follow(&other.layers, chained) }
+
+func chained[R any](own, extra []*hook[R]) []*hook[R] { return slices.Concat(own, extra) }
+
+func (t *table[R]) get(class string) []*hook[R] {
+	list, _ := t.layers.get(class)
+	return list
+}
+
+func (t *table[R]) empty() bool {
+	m := t.layers.m.Load()
+	return m == nil || len(*m) == 0
+}
+
+// named maps a name to one thing: the last registered, and rather one of
+// App.SetExtra.
+type named[T any] struct{ layers layers[T] }
+
+func (n *named[T]) set(name string, v T) {
+	n.layers.change(name, func(T) T { return v }, last)
+}
+
+func (n *named[T]) follow(other *named[T]) { n.layers.follow(&other.layers, last) }
+
+func last[T any](_, extra T) T { return extra }
+
+func (n *named[T]) get(name string) (T, bool) { return n.layers.get(name) }
+
+func (n *named[T]) names() []string { return n.layers.names() }
