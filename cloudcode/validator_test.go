@@ -222,3 +222,113 @@ func TestStats(t *testing.T) {
 		t.Error("hooks did not go")
 	}
 }
+
+// Every hook, function and job is counted from its registration on.
+func TestEveryHookIsCounted(t *testing.T) {
+	app, ctx := cloudcode.New(), t.Context()
+	app.BeforeSave("C", func(context.Context, *cloudcode.SaveRequest) error { return nil })
+	app.AfterSave("C", func(context.Context, *cloudcode.SaveRequest) error { return nil })
+	app.BeforeDelete("C", func(context.Context, *cloudcode.DeleteRequest) error { return nil })
+	app.AfterDelete("C", func(context.Context, *cloudcode.DeleteRequest) error { return nil })
+	app.BeforeFind("C", func(context.Context, *cloudcode.FindRequest) error { return nil })
+	app.AfterFind("C", func(context.Context, *cloudcode.FoundRequest) error { return nil })
+	app.BeforeLogin(func(context.Context, *cloudcode.LoginRequest) error { return nil })
+	app.AfterLogin(func(context.Context, *cloudcode.LoginRequest) error { return nil })
+	app.AfterLogout(func(context.Context, *cloudcode.LogoutRequest) error { return nil })
+	app.BeforePasswordReset(func(context.Context, *cloudcode.PasswordResetRequest) error { return nil })
+	app.BeforeSaveConfig(func(context.Context, *cloudcode.ConfigRequest) error { return nil })
+	app.AfterSaveConfig(func(context.Context, *cloudcode.ConfigRequest) error { return nil })
+	app.BeforeConnect(func(context.Context, *cloudcode.ConnectRequest) error { return nil })
+	app.BeforeSubscribe("C", func(context.Context, *cloudcode.SubscribeRequest) error { return nil })
+	app.AfterEvent("C", func(context.Context, *cloudcode.EventRequest) error { return nil })
+	app.OnLiveQueryEvent(func(context.Context, *cloudcode.LiveQueryEvent) {})
+	app.OnAnalytics(func(context.Context, *cloudcode.AnalyticsEvent) error { return nil })
+	app.Function("f", func(context.Context, *cloudcode.FunctionRequest) (parse.Value, error) { return nil, nil })
+	app.Job("j", func(context.Context, *cloudcode.JobRequest) (string, error) { return "", nil })
+	want := []string{
+		"afterDelete C", "afterEvent C", "afterFind C", "afterLogin _User", "afterLogout _Session", "afterSave @Config", "afterSave C",
+		"beforeConnect @Connect", "beforeDelete C", "beforeFind C", "beforeLogin _User", "beforePasswordResetRequest _User",
+		"beforeSave @Config", "beforeSave C", "beforeSubscribe C", "function f", "job j", "onAnalytics *", "onLiveQueryEvent @Connect",
+	}
+	counted := func(n int64) {
+		t.Helper()
+		var got []string
+		for _, s := range app.Stats() {
+			got = append(got, string(s.Trigger)+" "+s.Name)
+			if s.Calls != n || s.Errors != 0 {
+				t.Errorf("%s %s: %d calls, want %d", s.Trigger, s.Name, s.Calls, n)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	counted(0)
+	o := &parse.Object{ClassName: "C"}
+	_, ferr := app.RunFunction(ctx, &cloudcode.FunctionRequest{Name: "f"})
+	_, jerr := app.RunJob(ctx, &cloudcode.JobRequest{Name: "j"})
+	app.TellLiveQueryEvent(ctx, &cloudcode.LiveQueryEvent{})
+	if err := errors.Join(ferr, jerr,
+		app.RunBeforeSave(ctx, &cloudcode.SaveRequest{Class: "C"}), app.RunAfterSave(ctx, &cloudcode.SaveRequest{Class: "C"}),
+		app.RunBeforeDelete(ctx, &cloudcode.DeleteRequest{Class: "C"}), app.RunAfterDelete(ctx, &cloudcode.DeleteRequest{Class: "C"}),
+		app.RunBeforeFind(ctx, &cloudcode.FindRequest{Class: "C"}), app.RunAfterFind(ctx, &cloudcode.FoundRequest{Class: "C"}),
+		app.RunBeforeLogin(ctx, &cloudcode.LoginRequest{}), app.RunAfterLogin(ctx, &cloudcode.LoginRequest{}), app.RunAfterLogout(ctx, &cloudcode.LogoutRequest{}),
+		app.RunBeforePasswordReset(ctx, &cloudcode.PasswordResetRequest{}),
+		app.RunBeforeSaveConfig(ctx, &cloudcode.ConfigRequest{}), app.RunAfterSaveConfig(ctx, &cloudcode.ConfigRequest{}),
+		app.RunBeforeConnect(ctx, &cloudcode.ConnectRequest{}), app.RunBeforeSubscribe(ctx, &cloudcode.SubscribeRequest{Class: "C"}),
+		app.RunAfterEvent(ctx, &cloudcode.EventRequest{Class: "C", Object: o}), app.RunOnAnalytics(ctx, &cloudcode.AnalyticsEvent{}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	counted(1)
+}
+
+// Which trigger a class may have, and what is said of others.
+func TestCheckTrigger(t *testing.T) {
+	const (
+		user    = "Only the _User class is allowed for the beforeLogin, afterLogin, and beforePasswordResetRequest triggers"
+		logout  = "Only the _Session class is allowed for the afterLogout trigger."
+		session = "Only the afterLogout trigger is allowed for the _Session class."
+		push    = "Only afterSave is allowed on _PushStatus"
+	)
+	objects := []cloudcode.Trigger{
+		cloudcode.TriggerBeforeSave, cloudcode.TriggerAfterSave, cloudcode.TriggerBeforeDelete, cloudcode.TriggerAfterDelete,
+		cloudcode.TriggerBeforeFind, cloudcode.TriggerAfterFind, cloudcode.TriggerBeforeSubscribe, cloudcode.TriggerAfterEvent,
+	}
+	users := []cloudcode.Trigger{cloudcode.TriggerBeforeLogin, cloudcode.TriggerAfterLogin, cloudcode.TriggerBeforePasswordReset}
+	for _, tt := range []struct {
+		triggers []cloudcode.Trigger
+		class    string
+		want     string // "": allowed
+	}{
+		{objects, "Post", ""},
+		{objects, "_User", ""},
+		{objects, "_Role", ""},
+		{objects, "_Installation", ""},
+		{objects, "_Session", session},
+		{objects[2:], "_PushStatus", push},
+		{objects[:1], "_PushStatus", push},
+		{objects[1:2], "_PushStatus", ""},
+		{objects, "a b", `"a b" is no name of a class`},
+		{objects, "", `"" is no name of a class`},
+		{objects[:2], cloudcode.ConfigClass, ""},
+		{objects[2:], cloudcode.ConfigClass, `"@Config" is no name of a class`},
+		{users, "_User", ""},
+		{users, "Post", user},
+		{users, "_Session", user},
+		{[]cloudcode.Trigger{cloudcode.TriggerAfterLogout}, "_Session", ""},
+		{[]cloudcode.Trigger{cloudcode.TriggerAfterLogout}, "_User", logout},
+		{[]cloudcode.Trigger{cloudcode.TriggerBeforeConnect}, cloudcode.ConnectClass, ""},
+		{[]cloudcode.Trigger{cloudcode.TriggerBeforeConnect}, "Post", "only @Connect has the trigger beforeConnect"},
+		{[]cloudcode.Trigger{cloudcode.TriggerFunction, cloudcode.TriggerJob}, "Post", "*"},
+		{[]cloudcode.Trigger{"beforeNothing"}, "Post", `there is no trigger "beforeNothing"`},
+	} {
+		for _, trigger := range tt.triggers {
+			err := cloudcode.CheckTrigger(trigger, tt.class)
+			switch {
+			case (err == nil) != (tt.want == ""), err != nil && tt.want != "*" && err.Error() != tt.want:
+				t.Errorf("%s of %q: %v, want %q", trigger, tt.class, err, tt.want)
+			}
+		}
+	}
+}

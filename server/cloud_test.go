@@ -37,7 +37,7 @@ func (c *counter) take(context.Context, *cloudcode.FunctionRequest) (parse.Value
 }
 
 // countAll registers hooks of every kind on the classes.
-func countAll(app *cloudcode.App, classes ...string) {
+func countAll(app *cloudcode.App, classes ...string) *counter {
 	c := &counter{}
 	app.Function("ran", c.take)
 	for _, class := range classes {
@@ -51,6 +51,13 @@ func countAll(app *cloudcode.App, classes ...string) {
 	app.BeforeLogin(func(context.Context, *cloudcode.LoginRequest) error { return c.add("beforeLogin") })
 	app.AfterLogin(func(context.Context, *cloudcode.LoginRequest) error { return c.add("afterLogin") })
 	app.AfterLogout(func(context.Context, *cloudcode.LogoutRequest) error { return c.add("afterLogout") })
+	app.BeforePasswordReset(func(context.Context, *cloudcode.PasswordResetRequest) error {
+		return c.add("beforePasswordResetRequest")
+	})
+	app.BeforeSaveConfig(func(context.Context, *cloudcode.ConfigRequest) error { return c.add("beforeSave @Config") })
+	app.AfterSaveConfig(func(context.Context, *cloudcode.ConfigRequest) error { return c.add("afterSave @Config") })
+	app.OnAnalytics(func(context.Context, *cloudcode.AnalyticsEvent) error { return c.add("onAnalytics") })
+	return c
 }
 
 // ran expects which hooks have run since it was asked last, and no others.

@@ -46,7 +46,7 @@ func newHookServer(t *testing.T) *hookServer {
 		case "/refuse":
 			_, _ = io.WriteString(w, `{"error":{"code":999,"message":"not today"}}`)
 		case "/stamp":
-			m.Object["stamped"] = true
+			m.Object["stamped"], m.Object["seen"] = true, m.Object["a"]
 			_ = json.NewEncoder(w).Encode(map[string]any{"success": m.Object})
 		case "/after":
 			id, _ := m.Object["objectId"].(string)
@@ -101,9 +101,11 @@ func TestWebhooks(t *testing.T) {
 			{Name: "list", Path: "/hooks/triggers", As: "master", JSON: `[` + trigger("afterSave", "/after") + `,` + trigger("beforeDelete", "/refuse") + `,` + trigger("beforeSave", "/stamp") + `]`},
 			{Name: "get", Path: "/hooks/triggers/Thing/afterSave", As: "master", JSON: trigger("afterSave", "/after")},
 			{Name: "get an unknown one", Path: "/hooks/triggers/Other/afterSave", As: "master", Code: 143, Error: "class Other does not exist"},
-			{Name: "save", Method: "POST", Path: "/classes/Thing", Body: `{"a":1}`, Status: 201, JSON: `{"objectId":"*","createdAt":"*","stamped":true}`, Save: map[string]string{"objectId": "thing"}},
+			{Name: "save", Method: "POST", Path: "/classes/Thing", Body: `{"a":1}`, Status: 201, JSON: `{"objectId":"*","createdAt":"*","stamped":true,"seen":1}`, Save: map[string]string{"objectId": "thing"}},
 			ran("Go and the webhook", `{"beforeSave Thing":1,"afterSave Thing":1}`),
 			{Name: "stored", Path: "/classes/Thing/{{thing}}", JSON: `{"a":1,"stamped":true,"...":0}`},
+			{Name: "an update shows it values and no operations", Method: "PUT", Path: "/classes/Thing/{{thing}}", Body: `{"a":{"__op":"Increment","amount":2}}`, JSON: `{"updatedAt":"*","a":3,"seen":3}`},
+			ran("the get and the update", `{"beforeFind Thing":1,"afterFind Thing":1,"beforeSave Thing":1,"afterSave Thing":1}`),
 			{Name: "delete", Method: "DELETE", Path: "/classes/Thing/{{thing}}", Code: parse.ScriptFailed, Error: "not today"},
 			{Name: "another host", Method: "PUT", Path: "/hooks/triggers/Thing/beforeDelete", As: "master", Body: `{"url":"` + h.URL + `/broken"}`},
 			{Name: "that fails", Method: "DELETE", Path: "/classes/Thing/{{thing}}", Code: parse.ScriptFailed, Error: "The webhook answered with status 500."},

@@ -48,7 +48,10 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 		r.q.Limit = s.o.MaxLimit
 	}
 	switch {
-	case r.q.Limit == 0:
+	case r.q.Limit == 0: // nothing to read, but hooks may have something to give
+		if found.Objects, err = r.afterFind(ctx, nil); err != nil {
+			return nil, err
+		}
 	case r.q.Explain != "":
 		if found.Plan, err = r.explain(ctx); err != nil {
 			return nil, err
@@ -202,7 +205,7 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.hooked { // those of includes see what this one left
+	if r.hooked && inc != nil { // those of includes see what this one left
 		ctx = cloudcode.WithContext(ctx, r.context)
 	}
 	relations := r.relations()
@@ -232,7 +235,16 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 			return nil, err
 		}
 	}
+	return r.afterFind(ctx, list)
+}
+
+// afterFind runs the hooks after the find and lets the rule of the class
+// present what leaves.
+func (r *reading) afterFind(ctx context.Context, list []*parse.Object) ([]*parse.Object, error) {
 	if r.s.app.HasAfterFind(r.class.Name) {
+		if r.hooked {
+			ctx = cloudcode.WithContext(ctx, r.context)
+		}
 		req := &cloudcode.FoundRequest{
 			Request: r.s.Request(ctx, r.p), Class: r.class.Name, Query: &r.q, Objects: list, IsGet: r.op == schema.Get,
 		}
