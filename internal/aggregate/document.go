@@ -43,8 +43,7 @@ func Document(c *schema.Class, o *parse.Object, fields []string) *parse.Map {
 			k, v = pointerKey+k, pointerText(x)
 		case *parse.Object:
 			k, v = pointerKey+k, pointerText(x.Self())
-		case nil:
-			k = StoredName(c, k)
+		case nil: // stands under the plain key, for a Pointer as well
 		case parse.Relation:
 			continue
 		case parse.GeoPoint:

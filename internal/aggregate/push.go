@@ -88,6 +88,9 @@ var pushed = map[string]query.Op{
 
 func pushOne(path query.Path, f *schema.Field, op string, v parse.Value, all *parse.Map) (n query.Node, exact bool) {
 	if op == "$exists" {
+		if isPointer(f) { // a null stands under another name, which queries know
+			return nil, false
+		}
 		return &query.Exists{Path: path, Want: truth(v)}, true
 	}
 	if op == "$regex" || op == "$options" {

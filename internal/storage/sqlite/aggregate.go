@@ -218,8 +218,11 @@ func (g *aggregation) columns() string {
 			if !ok {
 				return ""
 			}
-			sql = "ifnull(" + col.sql + ", CASE json_type(" + colDoc + ", " + path + ") WHEN 'null' THEN x'00'" +
-				otherTypes + " END)"
+			null := " WHEN 'null' THEN x'00'"
+			if col.typ == schema.Pointer { // a null does not stand under the name of a pointer
+				null = ""
+			}
+			sql = "ifnull(" + col.sql + ", CASE json_type(" + colDoc + ", " + path + ")" + null + otherTypes + " END)"
 		}
 		list = append(list, sql)
 		g.outputs = append(g.outputs, output{name, col.reader()})
