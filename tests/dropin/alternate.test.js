@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Comparison, asSeenBy, everything, queries } from './compare.js';
-import { databases, pargo, parseServer, skipped } from './servers.js';
-import { change, create, login, names, password } from './world.js';
+import { databases, pargo, parseServer, room, skipped } from './servers.js';
+import { change, create, login, names, password, until } from './world.js';
 
 // with starts servers, one after the other, runs f on their clients and stops them.
 async function running(database, starters, f) {
@@ -60,6 +60,33 @@ for (const kind of databases()) {
       await change(c, 'Q', worlds.Q);
     }));
     agree('both read all at the end');
+
+    if (kind.name === 'postgresql') {
+      test('transactions, and what Parse Server allows on PostgreSQL alone', async () => {
+        await running(database, [parseServer, pargo], async (ps, pg) => {
+          for (const [c, other] of [[ps, pg], [pg, ps]]) {
+            const className = `Both${c.name.length}`;
+            const item = (objectId) => ({ method: 'POST', path: `/parse/classes/${className}`, body: { objectId, n: 1 } });
+            await c.post(`/classes/${className}`, { objectId: 'there', n: 1 });
+            const failed = await c.send('POST', '/batch', { transaction: true, requests: [item('a'), item('there')] });
+            assert.ok(failed.status >= 400, c.name);
+            await c.post('/batch', { transaction: true, requests: [item('b'), item('c')] });
+            const rows = await until(room, () => other.find(className, { order: 'objectId' }), (a) => a.body.results.length > 0);
+            assert.deepEqual(rows.body.results.map((o) => o.objectId), ['b', 'c', 'there'], c.name);
+          }
+          const point = (latitude) => ({ __type: 'GeoPoint', latitude, longitude: 1 });
+          await ps.post('/classes/Points', { objectId: 'p', one: point(1) });
+          await ps.put('/classes/Points/p', { two: point(2) });
+          await until(room, () => pg.send('GET', '/classes/Points/p'), (a) => a.body.two?.__type === 'GeoPoint');
+          await pg.put('/classes/Points/p', { one: point(3), n: 1 });
+          await pg.post('/classes/Points', { objectId: 'q', two: point(4) });
+          assert.deepEqual((await ps.get('/classes/Points/p')).one, point(3));
+          const c = new Comparison(ps, pg);
+          await c.find('Points', { order: 'objectId' });
+          assert.deepEqual(c.lines, []);
+        });
+      });
+    }
 
     test('log-in, names that are taken, duplicates: either refuses what the other has', async () => {
       await running(database, [parseServer, pargo], async (ps, pg) => {

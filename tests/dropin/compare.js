@@ -30,8 +30,10 @@ export class Comparison {
   constructor(left, right) { Object.assign(this, { left, right }); }
 
   // same sends one request to both, which must only read.
-  async same(what, ask, { token = true, headers = {}, prepare = (body) => body } = {}) {
-    const [a, b] = await Promise.all([this.left, this.right].map((c) => ask(c.as(token, headers))));
+  async same(what, ask, { token = true, headers = {}, prepare = (body) => body, inTurn = false } = {}) {
+    const first = ask(this.left.as(token, headers));
+    if (inTurn) await first;
+    const [a, b] = await Promise.all([first, ask(this.right.as(token, headers))]);
     this.asked++;
     const left = canonical({ status: a.status, body: prepare(a.body) });
     const right = canonical({ status: b.status, body: prepare(b.body) });
@@ -166,15 +168,24 @@ export async function queries(c, tag, kind) {
   await c.find(n.all, { order: 'objectId', include: '*' });
   await c.find(n.first, { order: 'objectId', include: 'who.who' });
   await c.find(n.all, { order: 'objectId', skip: 2, limit: 3 });
-  if (!postgres) await aggregates(c, n);
+  if (!postgres) await onMongo(c, n);
   await c.find('_User', { where: { username: n.ann } });
   await c.find('_User', { where: { email: `${n.ann}@example.com` } });
   await c.find('_Role', { where: { users: pointer('_User', n.id('bob')) } });
   await c.find('_Role', { where: { roles: pointer('_Role', n.id('staff')) } });
 }
 
-// aggregates compares pipelines, which Parse Server carries out on PostgreSQL in part.
-async function aggregates(c, n) {
+// onMongo compares what Parse Server serves on PostgreSQL in part, or with PostGIS.
+async function onMongo(c, n) {
+  // The first search makes an index: pargo's, since FerretDB does not know all options of the other.
+  await c.right.find(n.all, { where: { text: { $text: { $search: { $term: 'changed' } } } } });
+  for (const $term of ['changed', 'more null -last']) {
+    await c.find(n.all, { where: { text: { $text: { $search: { $term } } } }, order: 'objectId' });
+  }
+  const here = { __type: 'GeoPoint', latitude: 30, longitude: -20 };
+  for (const distance of [{}, { $maxDistanceInKilometers: 3000 }]) {
+    await c.find(n.all, { where: { place: { $nearSphere: here, ...distance } } }, { inTurn: true });
+  }
   await c.get(`/aggregate/${n.all}?distinct=number`, { prepare: (b) => ({ results: [...(b.results ?? [])].sort() }) });
   await c.get(`/aggregate/${n.all}?$group={"_id":"$who","n":{"$sum":"$number"}}&$sort={"_id":1}`);
   await c.get(`/aggregate/${n.all}?$match={"number":{"$gt":0}}&$project={"text":1,"number":1}&$sort={"_id":1}`);

@@ -16,7 +16,9 @@ export const keys = { appId: 'dropin', masterKey: 'dropin-master' };
 
 // What both servers are started with. The times are those after which the one
 // notices what the other has changed.
-export const seen = 1000;
+const seen = 1000;
+// How long to wait for that, on a busy machine.
+export const room = 15 * seen;
 const options = {
   ...keys,
   allowClientClassCreation: true,

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Comparison, asSeenBy, everything } from './compare.js';
-import { databases, pargo, parseServer, seen, skipped } from './servers.js';
-import { create, login, names, password } from './world.js';
+import { databases, pargo, parseServer, room, skipped } from './servers.js';
+import { create, login, names, password, until } from './world.js';
 
 const seconds = Number(process.env.DROPIN_SECONDS ?? 20);
 const workers = 6;
@@ -19,17 +19,6 @@ function random(seed) {
     s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
     return Math.floor((s / 2 ** 32) * n);
   };
-}
-
-// until asks for an answer until it is the one wanted, for at most ms.
-async function until(ms, ask, wanted) {
-  const deadline = Date.now() + ms;
-  for (;;) {
-    const answer = await ask();
-    if (wanted(answer)) return answer;
-    if (Date.now() > deadline) assert.fail(`still ${JSON.stringify(answer)} after ${ms} ms`);
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
 }
 
 test('both at the same time', { skip: skipped }, () => {});
@@ -52,9 +41,6 @@ for (const kind of databases()) {
       await database.drop();
     });
 
-    // What the one server changes, the other knows within the time that its
-    // options say, with some room for a busy machine.
-    const room = 4 * seen;
 
     for (const direction of ['parse-server to pargo', 'pargo to parse-server']) {
       const to = direction.endsWith('pargo');

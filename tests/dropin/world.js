@@ -1,6 +1,7 @@
 // What an application does to its database, in requests that either server can
 // serve. Names and ids follow from a tag, so that the same requests can be made
 // twice on one database, or by two servers on two.
+import assert from 'node:assert/strict';
 
 const pointer = (className, objectId) => ({ __type: 'Pointer', className, objectId });
 const date = (iso) => ({ __type: 'Date', iso });
@@ -188,4 +189,15 @@ export async function change(c, tag, tokens) {
   await c.put(`/hooks/triggers/Nowhere${tag}/beforeSave`, { __op: 'Delete' });
   await c.put(`/classes/_JobSchedule/${n.id('job')}`, { repeatMinutes: 6 });
   tokens[n.cat] = await login(c, n.cat, `${password(n.cat)}-new`);
+}
+
+// until asks for an answer until it is the one wanted, for at most ms.
+export async function until(ms, ask, wanted) {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (wanted(answer)) return answer;
+    if (Date.now() > deadline) assert.fail(`still ${JSON.stringify(answer)} after ${ms} ms`);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
 }
