@@ -25,6 +25,8 @@ type record struct {
 	name string
 	doc  *parse.Map // nil: there is no row
 	own  *parse.Map // nil: nothing
+	// stored: the row was there when it was loaded, and is locked.
+	stored bool
 }
 
 // ownPrefix begins the keys of classes in "_pargo".
@@ -118,11 +120,18 @@ func (r *record) save(ctx context.Context, q querier) error {
 		if err != nil {
 			return err
 		}
-		_, err = q.Exec(ctx, `INSERT INTO "_SCHEMA" ("className", "schema", "isParseClass") VALUES ($1, $2, true)
-			ON CONFLICT ("className") DO UPDATE SET "schema" = excluded."schema"`, r.name, text)
+		write := `INSERT INTO "_SCHEMA" ("className", "schema", "isParseClass") VALUES ($1, $2, true) ON CONFLICT ("className") DO NOTHING`
+		if r.stored {
+			write = `UPDATE "_SCHEMA" SET "schema" = $2 WHERE "className" = $1`
+		}
+		tag, err := q.Exec(ctx, write, r.name, text)
 		if err != nil {
 			return err
 		}
+		if tag.RowsAffected() == 0 {
+			return fmt.Errorf("class %s: %w", r.name, errOvertaken)
+		}
+		r.stored = true
 	}
 	if r.own.Len() == 0 {
 		_, err := q.Exec(ctx, `DELETE FROM "_pargo" WHERE "key" = $1`, ownPrefix+r.name)

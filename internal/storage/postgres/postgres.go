@@ -179,6 +179,8 @@ const (
 	codeUndefinedStatement = "26000"
 	codeSerialization      = "40001"
 	codeDeadlock           = "40P01"
+	codeDuplicateTable     = "42P07"
+	codeDuplicateColumn    = "42701"
 	codeLimitExceeded      = "54000"
 	codeTooComplex         = "54001"
 	codeUntranslatable     = "22P05"
@@ -274,14 +276,28 @@ const attempts = 50
 func again(ctx context.Context, fn func() error) error {
 	for i := 1; ; i++ {
 		err := fn()
-		switch codeOf(err) {
-		case codeSerialization, codeDeadlock:
-			if i < attempts && ctx.Err() == nil {
-				continue
-			}
+		if overtaken(err) && i < attempts && ctx.Err() == nil {
+			continue
 		}
 		return err
 	}
+}
+
+// errOvertaken ends a change of the schema that another server has made a moment before.
+var errOvertaken = errors.New("another server was faster")
+
+// overtaken reports whether a transaction failed since others were faster: it
+// may be run again, and sees what they did.
+func overtaken(err error) bool {
+	switch codeOf(err) {
+	case codeSerialization, codeDeadlock, codeDuplicateTable, codeDuplicateColumn:
+		return true
+	case codeUniqueViolation:
+		// Tables of one name that are made at the same moment.
+		var pe *pgconn.PgError
+		return errors.As(err, &pe) && strings.HasPrefix(pe.ConstraintName, "pg_")
+	}
+	return errors.Is(err, errOvertaken)
 }
 
 // inTx runs fn in a transaction, or in a part of the one that q is.

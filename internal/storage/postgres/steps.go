@@ -30,21 +30,52 @@ func (d *DB) applySteps(ctx context.Context, q querier, steps []schema.Step) err
 	return nil
 }
 
-// load reads the record of a class; nil without one.
-func load(ctx context.Context, q querier, name string) (*record, error) {
-	list, err := records(ctx, q, name)
+// load reads the record of a class to change it, and keeps others from doing so
+// until the transaction ends; nil without one. Parse Server changes tables
+// before "_SCHEMA": who takes them in another order may wait for it for ever.
+func load(ctx context.Context, q querier, st *schema.Step) (*record, error) {
+	if altersTable(st) {
+		there, err := columnsOf(ctx, q, st.Class)
+		if err != nil {
+			return nil, err
+		}
+		if len(there) > 0 {
+			if err := execAll(ctx, q, "LOCK TABLE "+quote(st.Class)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if _, err := q.Exec(ctx, `SELECT FROM "_SCHEMA" WHERE "className" = $1 FOR UPDATE`, st.Class); err != nil {
+		return nil, err
+	}
+	list, err := records(ctx, q, st.Class)
 	if err != nil {
 		return nil, err
 	}
-	r := list[name]
-	if r != nil && r.own == nil {
-		r.own = &parse.Map{}
+	r := list[st.Class]
+	if r != nil {
+		r.stored = r.doc != nil
+		if r.own == nil {
+			r.own = &parse.Map{}
+		}
 	}
 	return r, nil
 }
 
+// altersTable reports whether a step changes the columns of its class.
+func altersTable(st *schema.Step) bool {
+	switch st.Kind {
+	case schema.CreateClass, schema.DropField:
+		return true
+	case schema.AddFieldStep:
+		return st.Field.Type != schema.Relation
+	default: // the others change what is recorded, or indexes
+	}
+	return false
+}
+
 func (d *DB) applyStep(ctx context.Context, q querier, st *schema.Step) error {
-	r, err := load(ctx, q, st.Class)
+	r, err := load(ctx, q, st)
 	if err != nil {
 		return err
 	}
@@ -59,7 +90,7 @@ func (d *DB) applyStep(ctx context.Context, q querier, st *schema.Step) error {
 		case schema.IsVolatile(st.Class):
 			fresh := newRecord(st.Class)
 			if r != nil {
-				fresh.own = r.own
+				fresh.own, fresh.stored = r.own, r.stored
 			}
 			if st.Kind == schema.AddIndex || st.Kind == schema.DropIndex {
 				fresh.doc = nil // what is known of it by itself is not recorded
