@@ -62,6 +62,10 @@ export const mongodb = [
 // Rows on PostgreSQL: table and row, whose columns are texts.
 export const postgresql = [
   {
+    name: 'order of elements after an operation on an Array',
+    change: (table, row) => Object.fromEntries(Object.entries(row).map(([k, v]) => [k, v.startsWith('[') ? JSON.stringify(JSON.parse(v).map((el) => JSON.stringify(el)).sort()) : v])),
+  },
+  {
     name: '`createdWith` of a session',
     change(table, { createdWith, ...row }) {
       if (table !== '_Session' || !createdWith) return { ...row, ...(createdWith && { createdWith }) };
@@ -79,7 +83,7 @@ export const postgresql = [
         ...row,
         schema: {
           ...rest, classLevelPermissions: permissions(classLevelPermissions), indexes: asked(indexes),
-          fields: inOrder(Object.fromEntries(Object.entries(fields).map(([k, o]) => [k, options(o)]))),
+          fields: inOrder(Object.fromEntries(Object.entries(fields).filter(([k]) => !/^(ACL|_[rw]perm)$/.test(k)).map(([k, o]) => [k, options(o)]))),
         },
       };
     },
@@ -100,4 +104,4 @@ export const ownIndex = new RegExp(`^(${[
 export const withoutOrder = (definition) => definition.replaceAll(/ (text_pattern_ops|DESC|NULLS (FIRST|LAST))\b/g, '');
 
 // names are those of all of them.
-export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for', 'order of values in indexes'];
+export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for', 'order of values in indexes', 'a webhook that is changed'];

@@ -108,6 +108,17 @@ for (const kind of databases()) {
       });
     }
 
+    test('classes and fields that both make at the same moment', async () => {
+      const failed = [];
+      for (let i = 0; i < 20; i++) {
+        const both = await Promise.all([ps, pg].map((c) => c.send('POST', `/classes/Race${i}`, { [`by${c.kind}`]: c.name, same: 1, [`f${i}`]: [] })));
+        for (const [n, { status, body }] of both.entries()) if (status !== 201) failed.push(`${[ps, pg][n].name}: ${status} ${JSON.stringify(body)}`);
+        const again = await Promise.all([ps, pg].map((c) => c.send('POST', `/classes/Race${i}`, { new: true, other: c.name, more: { a: 1 } })));
+        for (const [n, { status, body }] of again.entries()) if (status !== 201) failed.push(`${[ps, pg][n].name}: ${status} ${JSON.stringify(body)}`);
+      }
+      assert.deepEqual(failed, [], servers[1].log().split('\n').filter((l) => /level=(WARN|ERROR)/.test(l)).join('\n'));
+    });
+
     test(`${seconds} s of mixed traffic`, { timeout: (seconds + 120) * 1000 }, async () => {
       const n = names('M');
       const tokens = await create(ps, 'M');
@@ -183,7 +194,7 @@ for (const kind of databases()) {
           }
         }
       }));
-      assert.deepEqual(counted.failed, [], `${counted.requests} requests`);
+      assert.deepEqual(counted.failed, [], `${counted.requests} requests; ${servers[1].log().split('\n').filter((l) => /level=ERROR/.test(l)).join('\n')}`);
 
       const c = new Comparison(ps, pg);
       await until(room, async () => {
