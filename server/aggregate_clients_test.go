@@ -138,7 +138,9 @@ func TestAggregateForClients(t *testing.T) {
 		scenario.Step{Name: "a wrong one", Method: "PUT", Path: "/schemas/Deal", As: "master", Body: `{"classLevelPermissions":{"aggregate":{"nobody knows":true}}}`, Code: parse.InvalidJSON, Error: "'nobody knows' is not a valid key for class level permissions"},
 	)
 	scenario.Run(t, []scenario.Scenario{
-		{Name: "clients", Config: func(c *config.Config) { c.ProtectedFields, c.EnforcePrivateUsers = json.RawMessage(`{}`), false }, Steps: steps},
+		{Name: "clients", Config: func(c *config.Config) {
+			c.ProtectedFields, c.ProtectedFieldsOwnerExempt, c.EnforcePrivateUsers = json.RawMessage(`{"_User":{"*":[]}}`), false, false
+		}, Steps: steps},
 		{Name: "options", Config: func(c *config.Config) {
 			c.ReadOnlyMasterKey, c.AllowReadOnlyAggregate = "readonly", false
 			c.Query = json.RawMessage(`{"aggregationRawValues":true,"aggregationRawFieldNames":true}`)

@@ -67,6 +67,28 @@ func TestUserSensitiveFields(t *testing.T) {
 	}})
 }
 
+// TestProtectedFieldsOption: what the option names is hidden besides the addresses of users.
+func TestProtectedFieldsOption(t *testing.T) {
+	look := func(name, option string, exempt bool, want string) scenario.Scenario {
+		return scenario.Scenario{
+			Name: name, Config: func(c *config.Config) {
+				open(c)
+				c.EnforcePrivateUsers, c.ProtectedFields, c.ProtectedFieldsOwnerExempt = false, []byte(option), exempt
+			}, Steps: []scenario.Step{
+				{Name: "user", Method: "POST", Path: "/users", Body: `{"username":"ann","password":"p","email":"ann@example.com","phone":"1"}`, Status: 201, Save: map[string]string{"objectId": "ann"}},
+				{Name: "look", Path: "/users/{{ann}}", JSON: `{"objectId":"*","username":"ann","createdAt":"*","updatedAt":"*","ACL":"*"` + want + `}`},
+			},
+		}
+	}
+	const email, phone = `,"email":"ann@example.com"`, `,"phone":"1"`
+	scenario.Run(t, []scenario.Scenario{
+		look("of another class", `{"A":{"*":["x"]}}`, true, phone),
+		look("of users", `{"_User":{"*":["phone"]}}`, true, ``),
+		look("of users, without exemption", `{"_User":{"*":["phone"]}}`, false, email),
+		look("of another group, without exemption", `{"_User":{"authenticated":["phone"]}}`, false, phone),
+	})
+}
+
 // TestProxyHops: with a number of hops, the address that many before the server counts.
 func TestProxyHops(t *testing.T) {
 	master := func(forwarded string, status int) scenario.Step {

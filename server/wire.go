@@ -72,6 +72,11 @@ func newGate(cfg config.Config) (*access.Gate, error) {
 			return nil, fmt.Errorf("option protectedFields: must map classes to groups to lists of fields: %w", err)
 		}
 	}
+	// What an operator adds does not show what is hidden by default, unless he says
+	// otherwise in so many words (reference 04 §5.1).
+	if _, own := g.Protected[schema.UserClass][parse.Public]; !own || g.OwnerExempt {
+		g.Hide(schema.UserClass, parse.Public, []string{"email"})
+	}
 	if len(cfg.UserSensitiveFields) > 0 {
 		g.Hide(schema.UserClass, parse.Public, cfg.UserSensitiveFields)
 	}

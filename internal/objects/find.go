@@ -107,7 +107,8 @@ type reading struct {
 	q     query.Query
 	rule  ClassRule
 	plan  *access.Plan
-	where query.Node // resolved and constrained
+	// resolved is the where clause without sub-queries; where, what the caller may find of it.
+	resolved, where query.Node
 	// included: the objects are for an include of others.
 	included bool
 	// page is set, and asked is what the caller asked for before hooks saw it,
@@ -194,6 +195,7 @@ func (r *reading) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.resolved = where
 	r.where = r.rule.Constrain(r.p, query.AllOf(where, plan.Constraint(false)))
 	return r.ensureText(ctx)
 }
@@ -278,6 +280,7 @@ func (r *reading) explain(ctx context.Context) (*parse.Map, error) {
 	return x.Explain(ctx, r.storageFind(r.includes()), r.q.Explain)
 }
 
+// count counts what the caller may count, which need not be what he may find.
 func (r *reading) count(ctx context.Context) (int64, error) {
 	if err := r.rule.Authorize(ctx, r.p, schema.Count); err != nil {
 		return 0, err
@@ -286,7 +289,7 @@ func (r *reading) count(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return r.s.store.Count(ctx, r.class, query.AllOf(r.where, plan.PointerConstraint()), r.q.Advice)
+	return r.s.store.Count(ctx, r.class, r.rule.Constrain(r.p, query.AllOf(r.resolved, plan.Constraint(false))), r.q.Advice)
 }
 
 // order is that of the query or, if it has none, by distance; it leaves out
