@@ -213,7 +213,7 @@ func (r *classRule) admits(c *matrixCaller, op string) (fields []string, code in
 	switch {
 	case p.has(signed) && c.user == "":
 		return nil, 101
-	case p.has(signed):
+	case op == "create" && p.has(signed):
 		return nil, 0
 	case op == "create":
 		return nil, 119
@@ -224,10 +224,10 @@ func (r *classRule) admits(c *matrixCaller, op string) (fields []string, code in
 	} else if slices.Contains(writeOps, op) {
 		fields = append(fields, r.writeFields...)
 	}
-	if len(fields) == 0 {
+	if len(fields) == 0 && !p.has(signed) {
 		return nil, 119
 	}
-	return fields, 0
+	return fields, 0 // pointers narrow what users may do who are signed in
 }
 
 // grants says whether the ACL lets the caller read ("r") or write ("w").

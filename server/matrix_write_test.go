@@ -132,11 +132,11 @@ func (m *matrix) create(c *matrixCaller, r *classRule) {
 			want = said("ACL")
 		}
 		for _, op := range ops {
-			// An object that is not there yet points to nobody.
+			// An object that is not there yet points to nobody: that alone admits to nothing.
 			if fields, code := r.admits(c, op); code != 0 {
 				want = denial(code)
 				break
-			} else if len(fields) > 0 {
+			} else if len(fields) > 0 && !r.ops[op].has(signed) {
 				want = denial(119)
 			}
 		}
