@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/doctor"
@@ -14,15 +15,27 @@ import (
 	"github.com/pargo-baas/pargo/server/config"
 )
 
-// newDoctor makes the Doctor of a database. Without stats he knows nothing of queries.
-func newDoctor(store storage.Store, reg *schema.Registry, stats *doctor.Stats, slow time.Duration) *doctor.Doctor {
-	return doctor.New(stats, doctor.Database(store, reg), doctor.Queries(store, reg, stats, slow))
+// newDoctor makes the Doctor of a database, who makes more checks, too, if there
+// are. Without stats he knows nothing of queries.
+func newDoctor(store storage.Store, reg *schema.Registry, stats *doctor.Stats, slow time.Duration, more ...doctor.Group) *doctor.Doctor {
+	groups := []doctor.Group{doctor.Database(store, reg), doctor.Queries(store, reg, stats, slow)}
+	for _, g := range more {
+		i := slices.IndexFunc(groups, func(h doctor.Group) bool { return h.Name == g.Name })
+		if i < 0 {
+			groups = append(groups, g)
+			continue
+		}
+		first := groups[i].Run
+		groups[i].Run = func(ctx context.Context) []doctor.Check { return append(first(ctx), g.Run(ctx)...) }
+	}
+	return doctor.New(stats, groups...)
 }
 
 // Examine opens the database that the options name and returns what GET
-// /doctor would say about it, as far as that can be known without its server.
+// /doctor would say about it, as far as that can be known without its server;
+// security asks for the checks of GET /security as well.
 // The embedded database must not be in use by a server.
-func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) (_ []byte, err error) {
+func Examine(ctx context.Context, cfg config.Config, security bool, log *slog.Logger) (_ []byte, err error) {
 	store, err := openStore(ctx, cfg, nil, log)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -32,5 +45,11 @@ func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) (_ []byte
 	if err := reg.Load(ctx); err != nil {
 		return nil, fmt.Errorf("load schema: %w", err)
 	}
-	return parse.AppendJSON(nil, newDoctor(store, reg, nil, 0).Examine(ctx).JSON()), nil
+	var more []doctor.Group
+	if security {
+		if more, err = securityGroups(cfg, store, reg); err != nil {
+			return nil, err
+		}
+	}
+	return parse.AppendJSON(nil, newDoctor(store, reg, nil, 0, more...).Examine(ctx).JSON()), nil
 }

@@ -145,6 +145,7 @@ var routeCells = func() []routeCell {
 		{op: "server: info", method: "GET", path: "/serverInfo", want: forMaster(false), says: "master keys"},
 		{op: "server: log", method: "GET", path: "/scriptlog", want: forMaster(false), says: "master keys"},
 		{op: "server: doctor", method: "GET", path: "/doctor", want: forMaster(false), says: "master keys"},
+		{op: "server: security", method: "GET", path: "/security", want: forMaster(false), says: "master keys"},
 	}
 	for _, class := range []string{"_JobStatus", "_PushStatus", "_Hooks", "_GlobalConfig", "_GraphQLConfig", "_JobSchedule", "_Audience", "_Idempotency", "_Join:links:Hidden"} {
 		read, write := "classes of the server: read", "classes of the server: write"

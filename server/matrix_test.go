@@ -84,6 +84,7 @@ func newMatrix(t *testing.T, db scenario.Database) *matrix {
 		c.AllowCustomObjectID = true
 		c.EnableSanitizedErrorResponse = false
 		c.ReadOnlyMasterKey, c.MaintenanceKey = "readonly", "maintenance"
+		c.SecurityOptions = json.RawMessage(`{"enableCheck":true}`)
 		c.StartLiveQueryServer = true
 		c.LiveQuery.ClassNames = []string{".*"}
 		option := map[string]map[string][]string{}

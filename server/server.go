@@ -300,7 +300,19 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 		return err
 	}
 	o.RawAggregateNames, o.RawAggregateValues = raw.Names, raw.Values
-	o.Doctor = func(slow time.Duration) *doctor.Doctor { return newDoctor(s.store, s.registry, s.stats, slow) }
+	checks, err := securityGroups(cfg, s.store, s.registry)
+	if err != nil {
+		return err
+	}
+	o.Doctor = func(slow time.Duration, security bool) *doctor.Doctor {
+		if security {
+			return newDoctor(s.store, s.registry, s.stats, slow, checks...)
+		}
+		return newDoctor(s.store, s.registry, s.stats, slow)
+	}
+	if o.Security, err = openSecurity(ctx, cfg, checks, s.log); err != nil {
+		return err
+	}
 	o.LockSchemas = file != nil && file.LockSchemas
 	o.Schemas = schema.Rules{AnyUserID: cfg.AllowCustomObjectID, AnyIndexField: use.AnyIndexField}
 	for into, list := range map[*rest.IPList][]string{

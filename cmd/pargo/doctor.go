@@ -19,7 +19,7 @@ import (
 	"github.com/pargo-baas/pargo/server/config"
 )
 
-const doctorUsage = `Usage: pargo doctor [URL] [--slow MS] [--json] [options]
+const doctorUsage = `Usage: pargo doctor [URL] [--security] [--slow MS] [--json] [options]
 
 Examines a server and says what to do about what it finds. URL is that of a
 running server, with its mount path: http://127.0.0.1:1337/parse. It is asked with
@@ -28,6 +28,7 @@ database of the options is opened and examined; it knows nothing of queries, who
 statistics are in the memory of a server. The embedded database has one user at a
 time.
 
+--security adds the checks of GET /security: keys, permissions, limits, TLS.
 --slow is the 95th percentile of a query, in milliseconds, from which on a missing
 index is a finding (20). --json prints the answer of GET /doctor.
 
@@ -46,8 +47,8 @@ func doctorCommand(ctx context.Context, args, environ []string, stdout, stderr i
 		_, err := fmt.Fprint(stdout, doctorUsage)
 		return err
 	}
-	asJSON := slices.Contains(args, "--json")
-	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--json" })
+	asJSON, security := slices.Contains(args, "--json"), slices.Contains(args, "--security")
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--json" || a == "--security" })
 	slow := ""
 	for i, a := range args {
 		value, one := strings.CutPrefix(a, "--slow=")
@@ -77,9 +78,9 @@ func doctorCommand(ctx context.Context, args, environ []string, stdout, stderr i
 	}
 	var answer []byte
 	if target != "" {
-		answer, err = askDoctor(ctx, cfg, target, slow)
+		answer, err = askDoctor(ctx, cfg, target, slow, security)
 	} else {
-		answer, err = examineDatabase(ctx, cfg, stderr)
+		answer, err = examineDatabase(ctx, cfg, security, stderr)
 	}
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func doctorCommand(ctx context.Context, args, environ []string, stdout, stderr i
 }
 
 // examineDatabase looks at the database itself; it makes none.
-func examineDatabase(ctx context.Context, cfg config.Config, stderr io.Writer) ([]byte, error) {
+func examineDatabase(ctx context.Context, cfg config.Config, security bool, stderr io.Writer) ([]byte, error) {
 	db, err := cfg.Database()
 	if err != nil {
 		return nil, err
@@ -110,11 +111,11 @@ func examineDatabase(ctx context.Context, cfg config.Config, stderr io.Writer) (
 			return nil, fmt.Errorf("there is no database at %s", db.Location)
 		}
 	}
-	return server.Examine(ctx, cfg, command.NewLogger(cfg, stderr))
+	return server.Examine(ctx, cfg, security, command.NewLogger(cfg, stderr))
 }
 
 // askDoctor asks a running server.
-func askDoctor(ctx context.Context, cfg config.Config, target, slow string) ([]byte, error) {
+func askDoctor(ctx context.Context, cfg config.Config, target, slow string, security bool) ([]byte, error) {
 	if cfg.AppID == "" || cfg.MasterKey == "" {
 		// Only what a server has made is read; this is no server that makes it.
 		if _, err := os.Stat(cfg.SecretsFile()); err != nil { //nolint:gosec // the operator names the folder
@@ -128,9 +129,14 @@ func askDoctor(ctx context.Context, cfg config.Config, target, slow string) ([]b
 	if err != nil {
 		return nil, err
 	}
+	params := url.Values{}
 	if slow != "" {
-		u.RawQuery = "slow=" + slow
+		params.Set("slow", slow)
 	}
+	if security {
+		params.Set("security", "true")
+	}
+	u.RawQuery = params.Encode()
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil) //nolint:gosec // the operator names the server

@@ -48,6 +48,10 @@ func TestDoctorOnServer(t *testing.T) {
 		!strings.Contains(out, `in schema.json: "indexes":{"score":{"score":-1}}`+"\n") || !strings.Contains(errs, "there is something to do") {
 		t.Errorf("finding: code %d\n%s%s", code, out, errs)
 	}
+	code, out, errs = doctor(append([]string{s.URL, "--security"}, keys...)...)
+	if code != 1 || !strings.Contains(out, "Operation\n") || !strings.Contains(out, "!!  Secure master key\n") {
+		t.Errorf("security: code %d\n%s%s", code, out, errs)
+	}
 	code, out, errs = doctor(append([]string{s.URL + "/", "--json", "--slow", "0"}, keys...)...)
 	if code != 1 || !json.Valid([]byte(out)) {
 		t.Errorf("JSON: code %d\n%s%s", code, out, errs)

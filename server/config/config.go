@@ -104,6 +104,8 @@ type Config struct {
 	CustomPages                      json.RawMessage `opt:"customPages" env:"PARSE_SERVER_CUSTOM_PAGES" help:"{\"parseFrameURL\":…}: a page that shows the pages in a frame."`
 	Development                      bool            `opt:"development" env:"PARSE_SERVER_DEVELOPMENT" help:"For development on this machine: mails are kept and shown at /dev/mail."`
 
+	SecurityOptions json.RawMessage `opt:"security" env:"PARSE_SERVER_SECURITY" help:"{\"enableCheck\":false,\"enableCheckLog\":false,\"checkGroups\":[…]}: GET /security says what is not secure."`
+
 	WebhookKey     string          `opt:"webhookKey" env:"PARSE_SERVER_WEBHOOK_KEY" secret:"" help:"Sent to webhooks as X-Parse-Webhook-Key."`
 	WebhookOptions json.RawMessage `opt:"webhookOptions" env:"PARSE_SERVER_WEBHOOK_OPTIONS" secret:"signingSecret" help:"{\"timeout\":ms,\"signingSecret\":\"whsec_…\",\"blockPrivateNetworks\":false}: how webhooks are called."`
 
@@ -173,6 +175,9 @@ func (p *Problems) addf(format string, args ...any) { *p = append(*p, fmt.Sprint
 // Validate checks all options together and returns Problems, or nil.
 func (c *Config) Validate() error {
 	var p Problems
+	if _, err := c.Security(); err != nil {
+		p.addf("%s", err)
+	}
 	if c.MasterKey != "" && c.MasterKey == c.ReadOnlyMasterKey {
 		p.addf("masterKey and readOnlyMasterKey should be different")
 	}

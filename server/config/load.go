@@ -55,7 +55,7 @@ var known = strings.Fields(`analyticsAdapter
 	filesAdapter fileUpload graphQLPath graphQLPublicIntrospection graphQLSchema
 	loggerAdapter logLevels logsFolder maxLogFiles masterKeyTtl middleware mountGraphQL mountPlayground
 	playgroundPath preserveFileName protectedFieldsTriggerExempt push
-	requestContextMiddleware scheduledPush security serverCloseComplete
+	requestContextMiddleware scheduledPush serverCloseComplete
 	verifyServerUrl`)
 
 // refused lists options whose silent absence would leave a server less
@@ -85,7 +85,7 @@ func Load(args []string, environ []string) (Config, error) {
 		}
 	}
 	for into, variables := range map[*json.RawMessage]map[string]string{
-		&c.DatabaseOptions: databaseVariables, &c.Query: queryVariables, &c.Schema: schemaVariables,
+		&c.DatabaseOptions: databaseVariables, &c.Query: queryVariables, &c.Schema: schemaVariables, &c.SecurityOptions: securityVariables,
 	} {
 		for name, opt := range variables {
 			if v := env[name]; v != "" {

@@ -21,7 +21,7 @@ const serverInfoBody = `{"features":{` +
 	`"push":{"immediatePush":false,"scheduledPush":false,"storedPushData":false,"pushAudiences":false,"localization":false},` +
 	`"schemas":{"addField":true,"removeField":true,"addClass":true,"removeClass":true,"clearAllDataFromClass":true,` +
 	`"exportClass":false,"editClassLevelPermissions":true,"editPointerPermissions":true},` +
-	`"settings":{"securityCheck":false}},` +
+	`"settings":{"securityCheck":true}},` +
 	`"parseServerVersion":"` + parseServerVersion + `"}`
 
 func serverInfo(_ context.Context, c *call) (reply, error) {

@@ -10,7 +10,7 @@ import (
 
 // examine is GET /doctor, which Parse Server does not have. The parameter slow
 // is the 95th percentile, in milliseconds, from which on a query without an
-// index is a finding.
+// index is a finding; with security=true the checks of GET /security are part of it.
 func examine(ctx context.Context, c *call) (reply, error) {
 	if err := c.masterOnly(true); err != nil {
 		return reply{}, err
@@ -19,8 +19,12 @@ func examine(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	slow := doctor.DefaultSlow
+	slow, withSecurity := doctor.DefaultSlow, false
 	for k, v := range params.All() {
+		if on, ok := v.(bool); k == "security" && ok {
+			withSecurity = on
+			continue
+		}
 		ms, ok := v.(float64)
 		switch {
 		case k != "slow":
@@ -30,5 +34,5 @@ func examine(ctx context.Context, c *call) (reply, error) {
 		}
 		slow = time.Duration(ms * float64(time.Millisecond))
 	}
-	return c.json(c.h.o.Doctor(slow).Examine(ctx).JSON()), nil
+	return c.json(c.h.o.Doctor(slow, withSecurity).Examine(ctx).JSON()), nil
 }

@@ -91,8 +91,11 @@ type Options struct {
 	State  func() string
 	Limits query.Limits
 	// Doctor makes the one who answers GET /doctor; slow is from which 95th
-	// percentile on a query without an index is a finding.
-	Doctor func(slow time.Duration) *doctor.Doctor
+	// percentile on a query without an index is a finding, security whether the
+	// checks of GET /security are part of it.
+	Doctor func(slow time.Duration, security bool) *doctor.Doctor
+	// Security answers GET /security; nil: it is not enabled.
+	Security *doctor.Doctor
 	// PublicExplain lets clients ask for the plans of their queries.
 	PublicExplain bool
 	// NoReadOnlyAggregate refuses aggregates of the read-only master key.

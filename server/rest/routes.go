@@ -101,6 +101,7 @@ func routeTable(purchases bool) []route {
 	add("GET", "/serverInfo", serverInfo)
 	add("GET", "/livequery/stats", liveStats)
 	add("GET", "/doctor", examine)
+	add("GET", "/security", security)
 
 	add("GET", "/schemas", schemas)
 	add("POST", "/schemas", createSchema)
