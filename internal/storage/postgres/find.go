@@ -182,6 +182,9 @@ func find(ctx context.Context, q querier, t *table, f *storage.Find) ([]*parse.O
 	return s.run(ctx, q)
 }
 
+// fewRows are so few that a query is not cancelled for the sake of those to come.
+const fewRows = 1000
+
 // run returns what the find asks for, in order.
 func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, err error) {
 	skip, limit := s.skip, s.limit
@@ -194,8 +197,14 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 		scan = s.matcher.Scan()
 	}
 	r := reader{t: s.t, columns: s.columns}
+	giveUp, seen := func() {}, 0
+	if _, inTx := q.(pgx.Tx); scan != nil && limit > 0 && !inTx {
+		ctx, giveUp = context.WithCancel(ctx)
+		defer giveUp()
+	}
 	s.read, err = each(ctx, q, s.sql, s.args, func(raw [][]byte, formats []int16) (bool, error) {
 		r.formats = formats
+		seen++
 		o, err := r.object(raw)
 		if err != nil {
 			return false, err
@@ -214,6 +223,9 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 		default:
 			out = append(out, o)
 			limit--
+		}
+		if limit == 0 && seen > fewRows {
+			giveUp() // the database would send all that follow
 		}
 		return limit != 0, nil
 	})
