@@ -13,12 +13,11 @@ func openStore(t *testing.T) storage.Store {
 }
 
 func TestStore(t *testing.T) {
-	var leftOut []storagetest.Category
+	name := "MongoDB"
 	if storage.AsTransactor(openStore(t)) == nil {
-		// A server that is neither in a replica set nor a router has none.
-		leftOut = append(leftOut, storagetest.Transactions)
+		name = "MongoDB, single server" // neither in a replica set nor a router
 	}
-	storagetest.Run(t, openStore, leftOut...)
+	storagetest.Run(t, name, openStore)
 }
 
 func TestProperty(t *testing.T) { storagetest.RunProperty(t, openStore) }

@@ -67,6 +67,6 @@ func open(t testing.TB, uri string) *postgres.DB {
 
 func openStore(t *testing.T) storage.Store { return open(t, place(t)) }
 
-func TestStore(t *testing.T) { storagetest.Run(t, openStore) }
+func TestStore(t *testing.T) { storagetest.Run(t, "PostgreSQL", openStore) }
 
 func TestProperty(t *testing.T) { storagetest.RunProperty(t, openStore) }

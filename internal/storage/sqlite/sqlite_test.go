@@ -27,12 +27,12 @@ func open(t testing.TB, o sqlite.Options) *sqlite.DB {
 
 func TestStore(t *testing.T) {
 	t.Run("file", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T) storage.Store {
+		storagetest.Run(t, "SQLite", func(t *testing.T) storage.Store {
 			return open(t, sqlite.Options{Path: filepath.Join(t.TempDir(), "sub", "p.db"), Durability: sqlite.DurabilityNormal})
 		})
 	})
 	t.Run("memory", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, sqlite.Options{}) })
+		storagetest.Run(t, "SQLite", func(t *testing.T) storage.Store { return open(t, sqlite.Options{}) })
 	})
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // Category is a part of the suite. An adapter that cannot do something leaves
-// the category out, and says why beside the call.
+// the category out: see [Adapters].
 type Category string
 
 // Categories of [Run].
@@ -43,35 +43,70 @@ const (
 	Cancellation Category = "Cancellation"
 )
 
-// Run runs the suite on fresh stores; leftOut are categories not to run. Every
-// store is wrapped in [storage.Checked]. open closes its store with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) storage.Store, leftOut ...Category) {
-	t.Helper()
-	for _, c := range []struct {
-		name Category
-		run  func(t *testing.T, s storage.Store)
-	}{
-		{Queries, testQueries},
-		{Geo, testGeo},
-		{Text, testText},
-		{Sorting, testSorting},
-		{Updates, testUpdates},
-		{Updates, testInternal},
-		{Permissions, testPermissions},
-		{Duplicates, testDuplicates},
-		{Deletes, testDeletes},
-		{Bulk, testBulk},
-		{Relations, testRelations},
-		{Schema, testSchema},
-		{Schema, testReload},
-		{Transactions, testTransactions},
-		{Concurrency, testConcurrency},
-		{Cancellation, testCancellation},
-	} {
-		if slices.Contains(leftOut, c.name) {
-			continue
+// An Adapter is a database that the suite runs on, and what of it does not.
+type Adapter struct {
+	Name    string
+	Without map[Category]bool
+}
+
+// Adapters are those of pargo. Each runs the suite under its name here.
+var Adapters = [...]Adapter{
+	{Name: "SQLite"},
+	{Name: "MongoDB"},
+	{Name: "MongoDB, single server", Without: map[Category]bool{Transactions: true}},
+	{Name: "PostgreSQL"},
+}
+
+// suite are the cases, by category.
+var suite = [...]struct {
+	name Category
+	run  func(t *testing.T, s storage.Store)
+}{
+	{Queries, testQueries},
+	{Geo, testGeo},
+	{Text, testText},
+	{Sorting, testSorting},
+	{Updates, testUpdates},
+	{Updates, testInternal},
+	{Permissions, testPermissions},
+	{Duplicates, testDuplicates},
+	{Deletes, testDeletes},
+	{Bulk, testBulk},
+	{Relations, testRelations},
+	{Schema, testSchema},
+	{Schema, testReload},
+	{Transactions, testTransactions},
+	{Concurrency, testConcurrency},
+	{Cancellation, testCancellation},
+}
+
+// Categories are those of the suite, in its order.
+func Categories() (list []Category) {
+	for _, c := range suite {
+		if !slices.Contains(list, c.name) {
+			list = append(list, c.name)
 		}
-		t.Run(string(c.name), func(t *testing.T) { c.run(t, storage.Checked(open(t))) })
+	}
+	return list
+}
+
+// Run runs the suite on fresh stores of the adapter of that name in [Adapters].
+// Every store is wrapped in [storage.Checked]. open closes its store with t.Cleanup.
+func Run(t *testing.T, adapter string, open func(t *testing.T) storage.Store) {
+	t.Helper()
+	at := slices.IndexFunc(Adapters[:], func(a Adapter) bool { return a.Name == adapter })
+	if at < 0 {
+		t.Fatalf("no adapter %s", adapter)
+	}
+	run(t, Adapters[at].Without, open)
+}
+
+func run(t *testing.T, without map[Category]bool, open func(t *testing.T) storage.Store) {
+	t.Helper()
+	for _, c := range suite {
+		if !without[c.name] {
+			t.Run(string(c.name), func(t *testing.T) { c.run(t, storage.Checked(open(t))) })
+		}
 	}
 }
 
