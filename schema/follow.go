@@ -55,6 +55,10 @@ func (r *Registry) Follow(ctx context.Context, p Pace, log *slog.Logger) {
 	announced, anyone := time.NewTicker(p.Announced), time.NewTicker(p.Any)
 	defer announced.Stop()
 	defer anyone.Stop()
+	var told <-chan struct{}
+	if n, ok := r.shared.(Notifier); ok {
+		told = n.SchemaChanges(ctx)
+	}
 	failing := false
 	for {
 		thorough := false
@@ -63,6 +67,8 @@ func (r *Registry) Follow(ctx context.Context, p Pace, log *slog.Logger) {
 			return
 		case <-announced.C:
 		case <-anyone.C:
+			thorough = true
+		case <-told:
 			thorough = true
 		}
 		changed, err := r.look(ctx, thorough)

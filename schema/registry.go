@@ -36,6 +36,13 @@ type Shared interface {
 	LockSchema(ctx context.Context) (locked context.Context, unlock func(), err error)
 }
 
+// Notifier is a Shared that can be told of changes, by whoever, as they happen.
+type Notifier interface {
+	// SchemaChanges sends when the schema may have changed, until ctx ends; nil
+	// if nobody tells.
+	SchemaChanges(ctx context.Context) <-chan struct{}
+}
+
 // Registry keeps the snapshot in force. Reading it costs one atomic load;
 // changes are made one after the other.
 type Registry struct {

@@ -95,7 +95,7 @@ func openStore(ctx context.Context, cfg config.Config, providers []string, log *
 	switch db.Kind {
 	case config.PostgreSQL:
 		return postgres.Open(ctx, postgres.Options{
-			URI: db.Location, Params: use.Postgres, AuthProviders: providers, MaxTime: use.MaxTime, Log: log,
+			URI: db.Location, Params: use.Postgres, AuthProviders: providers, MaxTime: use.MaxTime, Listen: use.SchemaHooks, Log: log,
 		})
 	case config.MongoDB:
 		return mongo.Open(ctx, mongo.Options{

@@ -38,6 +38,8 @@ type Options struct {
 	// Lease is how long a lock of the schema holds without a sign of life of
 	// its owner; 0: 10 seconds.
 	Lease time.Duration
+	// Listen: to what other servers tell of changes of the schema.
+	Listen bool
 	// Log hears of what goes on at the start; nil: nothing.
 	Log *slog.Logger
 }
@@ -58,6 +60,10 @@ type DB struct {
 	providers []string // that have an index
 	// authIndexed: the indexes of providers were looked after.
 	authIndexed atomic.Bool
+	listen      bool
+	listening   sync.WaitGroup
+	closing     context.Context //nolint:containedctx // ends with Close
+	close       context.CancelFunc
 	// sender is how this process signs what it notifies.
 	sender string
 }
@@ -103,7 +109,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		providers: authProviders(o.AuthProviders), sender: parse.NewObjectID(20),
 	}
 	d.lines = lines
-	d.session = session{db: d, q: pool}
+	d.session, d.listen = session{db: d, q: pool}, o.Listen
+	d.closing, d.close = context.WithCancel(context.WithoutCancel(ctx))
 	if err := d.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -148,6 +155,8 @@ func (s *session) Ping(ctx context.Context) error {
 
 // Close implements [storage.Store].
 func (d *DB) Close() error {
+	d.close()
+	d.listening.Wait()
 	d.pool.Close()
 	return nil
 }
