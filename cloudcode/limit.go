@@ -71,7 +71,7 @@ func (l *timeLimit) Err() error {
 }
 
 // over reports whether the time is up and not just the parent's.
-func (l *timeLimit) over() bool { return l.Context.Err() == nil && l.Err() != nil }
+func (l *timeLimit) over() bool { return (l.detached || l.Context.Err() == nil) && l.Err() != nil }
 
 // release stops the timer, if there is one.
 func (l *timeLimit) release() {

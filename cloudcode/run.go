@@ -62,27 +62,22 @@ type request interface {
 func invoke(ctx context.Context, a *App, t Trigger, name string, s *settings, stat *Stat, r request, call func(context.Context) error) (err error) {
 	b := r.base()
 	b.Trigger, b.app, b.name = t, a, name
+	limit := s.timeout
+	if limit == timeoutOfApp {
+		limit = time.Duration(a.timeout.Load())
+	}
+	start := time.Now()
+	timed, limited := limitTime(ctx, t, start, limit)
 	for _, v := range s.validators {
 		in := r.input()
 		in.Request = b
-		skip, err := v.run(ctx, t, in)
+		skip, err := v.run(limited, t, in)
 		if err != nil {
 			return err
 		}
 		if skip {
 			return errSkip
 		}
-	}
-	limit := s.timeout
-	if limit == timeoutOfApp {
-		limit = time.Duration(a.timeout.Load())
-	}
-	start := time.Now()
-	limited := ctx //nolint:contextcheck // timeLimit is made of ctx
-	var timed *timeLimit
-	if end, ok := ctx.Deadline(); limit > 0 && !(ok && end.Before(start.Add(limit))) {
-		timed = &timeLimit{Context: ctx, at: start.Add(limit)}
-		limited = timed
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -97,6 +92,25 @@ func invoke(ctx context.Context, a *App, t Trigger, name string, s *settings, st
 		stat.observe(a, time.Since(start), err)
 	}()
 	return scriptError(call(limited))
+}
+
+// limitTime returns the context of a hook with its time limit, which is nil if
+// the context ends before by itself. What follows a write is done even if the
+// client has gone.
+func limitTime(ctx context.Context, t Trigger, start time.Time, limit time.Duration) (*timeLimit, context.Context) {
+	outlives := t == TriggerAfterSave || t == TriggerAfterDelete
+	if limit <= 0 {
+		if outlives {
+			return nil, context.WithoutCancel(ctx)
+		}
+		return nil, ctx
+	}
+	at := start.Add(limit)
+	if end, ok := ctx.Deadline(); ok && end.Before(at) && !outlives {
+		return nil, ctx
+	}
+	timed := &timeLimit{Context: ctx, at: at, detached: outlives}
+	return timed, timed
 }
 
 // errSkip says that a validator passes over a hook.

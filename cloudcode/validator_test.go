@@ -132,6 +132,46 @@ func TestTimeLimit(t *testing.T) {
 	}
 }
 
+// Hooks after a write go on when the client has gone, within their own limit.
+func TestAfterHooksOutliveTheRequest(t *testing.T) {
+	app := cloudcode.New()
+	var seen []error
+	look := func(ctx context.Context) error {
+		_, limited := ctx.Deadline()
+		if !limited && len(seen) < 2 {
+			t.Error("no limit")
+		}
+		seen = append(seen, ctx.Err())
+		select {
+		case <-ctx.Done():
+			t.Error("the context is done")
+		default:
+		}
+		return nil
+	}
+	app.AfterSave("C", func(ctx context.Context, _ *cloudcode.SaveRequest) error { return look(ctx) })
+	app.AfterDelete("C", func(ctx context.Context, _ *cloudcode.DeleteRequest) error { return look(ctx) })
+	app.AfterSave("Free", func(ctx context.Context, _ *cloudcode.SaveRequest) error { return look(ctx) }, cloudcode.Timeout(0))
+	app.AfterSave("Slow", func(ctx context.Context, _ *cloudcode.SaveRequest) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, cloudcode.Timeout(time.Millisecond))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := errors.Join(
+		app.RunAfterSave(gone, &cloudcode.SaveRequest{Class: "C"}), app.RunAfterDelete(gone, &cloudcode.DeleteRequest{Class: "C"}),
+		app.RunAfterSave(gone, &cloudcode.SaveRequest{Class: "Free"}),
+	); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(3, len(seen)); diff != "" || errors.Join(seen...) != nil {
+		t.Errorf("%s %v", diff, seen)
+	}
+	if err := app.RunAfterSave(gone, &cloudcode.SaveRequest{Class: "Slow"}); parse.CodeOf(err) != parse.Timeout {
+		t.Error(err)
+	}
+}
+
 func TestAround(t *testing.T) {
 	type key struct{}
 	app := cloudcode.New()

@@ -124,8 +124,8 @@ func (wr *writing) finish(ctx context.Context, saved *Saved) error {
 		}
 		return nil
 	}
-	if _, own := s.rules[wr.Class.Name]; !own && !s.app.HasAfterSave(wr.Class.Name) {
-		return nil
+	if _, own := s.rules[wr.Class.Name]; !own {
+		return wr.after(ctx, s, saved) // hooks see to it themselves that they outlive the request
 	}
 	ctx, cancel := committedContext(ctx)
 	defer cancel()

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
@@ -174,9 +175,14 @@ func (wr *writing) defaults(shaped bool) {
 		if _, deleted := v.(parse.Delete); sent && !deleted {
 			continue
 		}
+		touched := wr.touched
 		wr.set(name, f.Default)
-		if shaped {
-			wr.object.Fields.Append(name, f.Default)
+		if !shaped {
+			continue
+		}
+		wr.object.Fields.Append(name, f.Default)
+		if touched != nil && !slices.Contains(touched, name) {
+			wr.touched = append(touched, name)
 		}
 	}
 }
