@@ -74,15 +74,10 @@ func pages(ctx context.Context, s storage.Store, class *schema.Class, after stri
 func small(class string) bool { return nameless(class) || schema.IsSingleton(class) }
 
 func next(ctx context.Context, s storage.Store, class *schema.Class, after string, limit int) ([]*parse.Object, error) {
-	f := &storage.Find{Class: class, Limit: query.NoLimit}
-	if !small(class.Name) {
-		f.Limit = limit
-		f.Order = []query.Sort{{Path: parse.KeyObjectID}}
-		if after != "" {
-			f.Where = &query.Compare{Path: parse.KeyObjectID, Op: query.Gt, Value: after}
-		}
+	if small(class.Name) {
+		return s.Find(ctx, &storage.Find{Class: class, Limit: query.NoLimit})
 	}
-	return s.Find(ctx, f)
+	return storage.Page(ctx, s, class, after, limit)
 }
 
 // byID returns those of some objects that a store has, by their ids.

@@ -38,13 +38,15 @@ func TestForeignChange(t *testing.T) {
 		{
 			"both add a field",
 			[]schema.Step{{Kind: schema.CreateClass, Class: "Game", Def: def()}},
-			[]string{`ALTER TABLE "Game" ADD COLUMN IF NOT EXISTS "theirs" double precision`}, []string{theirField},
+			[]string{`ALTER TABLE "Game" ADD COLUMN IF NOT EXISTS "theirs" double precision`},
+			[]string{theirField},
 			schema.Step{Kind: schema.AddFieldStep, Class: "Game", Field: number("ours")},
 		},
 		{
 			"they record a field, ours are permissions",
 			[]schema.Step{{Kind: schema.CreateClass, Class: "Game", Def: def(number("ours"))}},
-			[]string{`ALTER TABLE "Game" ADD COLUMN IF NOT EXISTS "theirs" double precision`, theirField}, nil,
+			[]string{`ALTER TABLE "Game" ADD COLUMN IF NOT EXISTS "theirs" double precision`, theirField},
+			nil,
 			schema.Step{Kind: schema.SetCLP, Class: "Game", CLP: &schema.CLP{}},
 		},
 	}
