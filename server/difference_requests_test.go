@@ -11,10 +11,12 @@ import (
 
 // idsOf lists objects that requests name; some are hidden, one is not there.
 var idsOf = map[string][]string{
-	"Doc":   {"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "none"},
-	"Vault": {"v0", "v1"},
-	"Mail":  {"m1", "m2", "m3"},
-	"_User": {userID("ada"), userID("bob"), userID("cyd")},
+	"Doc":      {"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "none"},
+	"Vault":    {"v0", "v1"},
+	"Mail":     {"m1", "m2", "m3"},
+	"_User":    {userID("ada"), userID("bob"), userID("cyd")},
+	"_Role":    {"rboss", "rhr", "none"},
+	"_Session": {"sbob", "none"},
 }
 
 func pick[T any](w *worlds, list ...T) T { return list[w.rnd.IntN(len(list))] }
@@ -27,7 +29,9 @@ func (w *worlds) some(list []string) []string {
 	return out
 }
 
-func (w *worlds) class() string { return pick(w, "Doc", "Doc", "Doc", "Doc", "Mail", "Vault", "_User") }
+func (w *worlds) class() string {
+	return pick(w, "Doc", "Doc", "Doc", "Doc", "Mail", "Vault", "_User", "_Role")
+}
 
 // request makes a random request.
 func (w *worlds) request() request {
@@ -50,7 +54,14 @@ func (w *worlds) request() request {
 		return request{kind: "update", Method: http.MethodPut, Path: one, Body: w.change(class)}
 	case n < 89:
 		return request{kind: "delete", Method: http.MethodDelete, Path: one}
-	case n < 92:
+	case n < 91:
+		// Ids and tokens of sessions are drawn: they are counted.
+		q := map[string]any{"where": w.where("_Session", 1), "count": 1, "limit": 0}
+		return request{kind: "sessions", Method: http.MethodGet, Path: pick(w, "/sessions", "/classes/_Session"), Query: q}
+	case n < 95:
+		class := w.class()
+		return request{kind: "function", Method: http.MethodPost, Path: "/functions/find", Body: map[string]any{"class": class, "where": jsonText(w.where(class, 1))}}
+	case n < 96:
 		return request{kind: "schema", Method: http.MethodGet, Path: "/schemas/" + class}
 	default:
 		var list []any
@@ -204,6 +215,8 @@ func (w *worlds) change(class string) map[string]any {
 	}
 	n := w.rnd.IntN(4)
 	switch class {
+	case "_Role":
+		return map[string]any{"note": label(n)}
 	case "Mail", "Vault":
 		return map[string]any{"n": pick[any](w, n, op("Increment"))}
 	case "_User":

@@ -55,7 +55,7 @@ func TestNoDifference(t *testing.T) {
 	asked := tally{}
 	for i := uint64(0); i < differenceWorlds || time.Now().Before(deadline); i++ {
 		ok := t.Run(strconv.FormatUint(seed+i, 10), func(t *testing.T) {
-			w := newWorlds(t, seed+i)
+			w := newWorlds(t, seed+i, inMemory)
 			for n := 1; n <= differenceRounds && !t.Failed(); n++ {
 				w.round(asked)
 				if n%listenEvery == 0 {
@@ -69,16 +69,35 @@ func TestNoDifference(t *testing.T) {
 	}
 	t.Logf("answers: %v", asked)
 	// A run that is refused everywhere proves nothing.
-	for _, kind := range []string{"find", "get", "aggregate", "distinct", "update", "batch"} {
+	for _, kind := range []string{"find", "get", "aggregate", "distinct", "update", "batch", "function", "sessions"} {
 		if asked[kind+" 200"] == 0 {
 			t.Errorf("no %s was answered", kind)
 		}
 	}
 }
 
+// TestNoDifferenceOnDatabases is a short run where constraints are translated otherwise.
+func TestNoDifferenceOnDatabases(t *testing.T) {
+	for _, db := range scenario.Databases() {
+		if db.Name == "sqlite" {
+			continue // by TestNoDifference
+		}
+		t.Run(db.Name, func(t *testing.T) {
+			w := newWorlds(t, differenceSeed, db)
+			for range 40 {
+				w.round(tally{})
+			}
+			w.listen()
+		})
+	}
+}
+
+// inMemory is the embedded database without a file.
+var inMemory = scenario.Database{Name: "sqlite", URI: func(*testing.T) string { return "sqlite::memory:" }}
+
 // TestDifferenceIsSeen: the fuzzer finds the secrets of those who may see them.
 func TestDifferenceIsSeen(t *testing.T) {
-	w := newWorlds(t, 1)
+	w := newWorlds(t, 1, inMemory)
 	for i := range w.secrets {
 		s := &w.secrets[i]
 		r := request{Method: http.MethodGet, Path: s.path, Query: map[string]any{"where": map[string]any{}, "limit": 100}}
@@ -116,11 +135,11 @@ type world struct {
 
 func (w *worlds) base() *world { return w.all[0] }
 
-func newWorlds(t *testing.T, seed uint64) *worlds {
+func newWorlds(t *testing.T, seed uint64, db scenario.Database) *worlds {
 	t.Helper()
 	w := &worlds{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), secrets: secrets()}
 	for range len(w.secrets) + 1 {
-		w.all = append(w.all, &world{s: scenario.Start(t, "sqlite::memory:", differenceConfig, nil), ears: map[string]*live{}})
+		w.all = append(w.all, &world{s: scenario.Start(t, db.URI(t), differenceConfig, differenceCloud), ears: map[string]*live{}})
 	}
 	w.each(func(_ int, x *world) {
 		for i := range differenceSetUp {

@@ -1,12 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/scenario"
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -37,6 +41,9 @@ var fieldsOf = map[string][]string{
 	"Vault": {"objectId", "code", "n"},
 	"Mail":  {"objectId", "text", "n", "to", "cc"},
 	"_User": {"objectId", "username", "email", "phone", "city", "authData", "emailVerified"},
+	"_Role": {"objectId", "name", "note", "users", "roles"},
+	// Not what is drawn: objectId, sessionToken, moments.
+	"_Session": {"note", "user", "createdWith", "installationId"},
 }
 
 var differenceSetUp = func() []scenario.Step {
@@ -74,6 +81,8 @@ var differenceSetUp = func() []scenario.Step {
 		user("ada"), user("bob"), user("cyd"), login("ada"), login("bob"), login("cyd"),
 		role("boss", members("users", "_User", userID("bob"))),
 		role("hr", members("roles", "_Role", "rboss")),
+		{Name: "session of bob", Method: "POST", Path: "/sessions", As: "master", Status: 201, Body: `{"objectId":"sbob","note":"base-0","user":` + jsonText(ref("_User", userID("bob"))) + `}`},
+		{Name: "note of hr", Method: "PUT", Path: "/roles/rhr", As: "master", Body: `{"note":"base-0"}`},
 		schemaOf("Vault", `{"fields":{"code":{"type":"String"},"n":{"type":"Number"}},"classLevelPermissions":{"create":{"*":true}}}`),
 		schemaOf("Doc", `{"fields":{"title":{"type":"String"},"n":{"type":"Number"},"beat":{"type":"Number"},"tags":{"type":"Array"},"body":{"type":"Object"},
 			"owner":{"type":"Pointer","targetClass":"_User"},"parent":{"type":"Pointer","targetClass":"Doc"},"vault":{"type":"Pointer","targetClass":"Vault"},
@@ -173,10 +182,35 @@ func secrets() []secret {
 			}
 			return []request{{Method: http.MethodPut, Path: docs + "/d4", Body: map[string]any{"hidden": map[string]any{"__op": op, "objects": []any{ref("Doc", "d2")}}}}}
 		}},
+		{name: "rhr.note", path: "/classes/_Role", set: setField("/roles/rhr", "note", label)},
+		{name: "note of bob's session", path: "/classes/_Session", seers: []string{"bob"}, set: setField("/sessions/sbob", "note", label)},
 		{name: "v0.code", path: "/classes/Vault", set: setField("/classes/Vault/v0", "code", label)},
 		{name: "m1.text", path: "/classes/Mail", seers: []string{"bob"}, set: setField("/classes/Mail/m1", "text", label)},
 		{name: "m3.n", path: "/classes/Mail", seers: []string{"cyd"}, set: setField("/classes/Mail/m3", "n", number)},
 		{name: "bob's phone", path: "/classes/_User", seers: []string{"bob"}, set: setField("/users/"+userID("bob"), "phone", label)},
 		{name: "bob's email", path: "/classes/_User", seers: []string{"bob"}, set: setField("/users/"+userID("bob"), "email", func(n int) any { return fmt.Sprintf("base-%d@example.com", n) })},
 	}
+}
+
+// differenceCloud registers a function that finds as its caller.
+func differenceCloud(app *cloudcode.App) {
+	app.Function("find", func(ctx context.Context, r *cloudcode.FunctionRequest) (parse.Value, error) {
+		v, err := parse.Decode([]byte(r.Params.String("where")), parse.DefaultLimits)
+		if err != nil {
+			return nil, err
+		}
+		where, err := query.ParseWhere(v, query.Limits{}, query.Scope{})
+		if err != nil {
+			return nil, err
+		}
+		found, err := r.Client.Find(ctx, r.Params.String("class"), query.Query{Where: where, Limit: query.NoLimit})
+		if err != nil {
+			return nil, err
+		}
+		list := make(parse.Array, len(found))
+		for i, o := range found {
+			list[i] = o
+		}
+		return list, nil
+	})
 }
