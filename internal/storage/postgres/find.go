@@ -132,6 +132,7 @@ func newStatement(t *table, f *storage.Find) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.folded(f.Folded)
 	if s.matcher = m; m == nil && s.score == nil {
 		keys := f.Keys
 		if keys != nil {

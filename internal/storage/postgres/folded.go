@@ -2,10 +2,15 @@ package postgres
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 // alone runs write while nobody else writes the same names, and only if no
@@ -50,4 +55,22 @@ func (d *DB) alone(ctx context.Context, q querier, t *table, id string, wanted [
 		}
 		return write(ctx, tx)
 	})
+}
+
+// folded lets the index on lower(…) lead to the objects of a condition. Other
+// letters than those of ASCII are not the same in lower case for every database.
+func (w *where) folded(f *query.Compare) {
+	if f == nil {
+		return
+	}
+	c, text := w.t.byField[string(f.Path)], ""
+	if c != nil && c.typ == schema.String {
+		text, _ = f.Value.(string)
+	}
+	if text == "" || sqlgen.HasNUL(text) || strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		return
+	}
+	w.Add(" AND lower(" + c.sql + ") = lower(")
+	w.bind(text)
+	w.Add(")")
 }
