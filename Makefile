@@ -55,6 +55,10 @@ fuzz-security: ## look for differences that tell of hidden values, for SECURITYT
 stress-live: ## live queries: 100,000 subscriptions come and go, 5,000 clients never read
 	PARGO_STRESS=50 $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run 'TestSubscriptionsComeAndGo|TestSilentClients' -v ./livequery
 
+.PHONY: flood
+flood: build ## flood the server with FLOOD_CONNECTIONS (default 5000) for FLOOD_SECONDS (default 60)
+	ulimit -n $$(ulimit -Hn); PARGO_FLOOD=$(CURDIR)/bin/pargo $(GO) test -tags $(TAGS) -count 1 -v -timeout 0 -run '^TestFullFlood$$' ./tests/flood
+
 .PHONY: bench
 bench: ## benchmarks of the hot paths
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...

@@ -282,3 +282,16 @@ func (n *Regex) Literal() (LiteralKind, string) {
 	}
 	return NoLiteral, ""
 }
+
+// Backtracks reports whether a condition has a pattern that may go back: one
+// that takes time out of proportion to the texts.
+func Backtracks(n Node) bool {
+	found := false
+	Walk(n, func(n Node) bool {
+		if re, ok := n.(*Regex); ok && re.compiled != nil && re.compiled.kind == backtracking {
+			found = true
+		}
+		return !found
+	})
+	return found
+}

@@ -167,7 +167,11 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if user != nil {
 		hash = user.String(hashField)
 	}
-	ok, err := s.hash.verify(ctx, plain, hash)
+	verify := s.hash.verify
+	if g != nil && g.suspect {
+		verify = s.hash.verifySuspect
+	}
+	ok, err := verify(ctx, plain, hash)
 	if err != nil {
 		return nil, err
 	}

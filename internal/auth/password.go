@@ -18,6 +18,10 @@ type hasher struct {
 	// queue bounds those who wait for a slot.
 	queue   int64
 	waiting atomic.Int64
+	// suspects is the turn of those who have failed lately: one at a time, and
+	// few of them wait, so that guesses do not hold up those who know their passwords.
+	suspects chan struct{}
+	doubted  atomic.Int64
 	// dummy is compared against when there is no user, so that the time of an
 	// answer does not tell who exists. It costs what new hashes do.
 	dummy string
@@ -34,7 +38,7 @@ func hashSlots(cores int) int { return max(1, cores*3/4) }
 
 func newHasher(a Algorithm, slots int) *hasher {
 	slots = max(1, slots)
-	return &hasher{algorithm: a, slots: make(chan struct{}, slots), queue: int64(max(minQueue, slots*queuePerSlot)), dummy: a.dummy()}
+	return &hasher{algorithm: a, suspects: make(chan struct{}, 1), slots: make(chan struct{}, slots), queue: int64(max(minQueue, slots*queuePerSlot)), dummy: a.dummy()}
 }
 
 func errTooManyPasswords() error {
@@ -87,6 +91,29 @@ func (h *hasher) verify(ctx context.Context, password, hash string) (bool, error
 		return false, nil
 	}
 	return matches(password, hash), nil
+}
+
+// suspectQueue is how many suspects may wait.
+const suspectQueue = 32
+
+// verifySuspect is verify for who has failed lately. Each comparison is
+// followed by a rest of the same length: guesses take half a core at most.
+func (h *hasher) verifySuspect(ctx context.Context, password, hash string) (bool, error) {
+	if h.doubted.Add(1) > suspectQueue {
+		h.doubted.Add(-1)
+		return false, errTooManyPasswords()
+	}
+	select {
+	case h.suspects <- struct{}{}:
+		h.doubted.Add(-1)
+	case <-ctx.Done():
+		h.doubted.Add(-1)
+		return false, ctx.Err()
+	}
+	began := time.Now()
+	ok, err := h.verify(ctx, password, hash)
+	time.AfterFunc(time.Since(began), func() { <-h.suspects })
+	return ok, err
 }
 
 // renewable reports whether a hash should be replaced by one of the algorithm

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -86,5 +88,45 @@ func TestDummyCostsAsMuch(t *testing.T) {
 		if err := bcrypt.CompareHashAndPassword([]byte(h.dummy), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 			t.Errorf("cost %d: %v", cost, err)
 		}
+	}
+}
+
+// TestSuspectsWait: who has failed lately is checked one at a time, in a
+// bounded queue, and does not keep others from the slots.
+func TestSuspectsWait(t *testing.T) {
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2)
+	h.suspects <- struct{}{} // one is being checked
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var refused, ended atomic.Int64
+	for range suspectQueue + 5 {
+		wg.Go(func() {
+			switch _, err := h.verifySuspect(ctx, "x", ""); {
+			case parse.CodeOf(err) == parse.RequestLimitExceeded:
+				refused.Add(1)
+			case errors.Is(err, context.Canceled):
+				ended.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	for deadline := time.Now().Add(20 * time.Second); refused.Load() < 5; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d were refused, want 5", refused.Load())
+		}
+	}
+	if _, err := h.verify(t.Context(), "x", ""); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	cancel()
+	wg.Wait()
+	if refused.Load() != 5 || ended.Load() != suspectQueue {
+		t.Errorf("%d refused, %d ended", refused.Load(), ended.Load())
+	}
+	<-h.suspects
+	if _, err := h.verifySuspect(t.Context(), "x", ""); err != nil {
+		t.Errorf("the next: %v", err)
 	}
 }

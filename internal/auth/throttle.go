@@ -64,6 +64,8 @@ type guess struct {
 	// accounts those of the account itself, far those of the network.
 	near, siege, accounts []limited
 	far                   []limited
+	// suspect: the network has failed lately.
+	suspect bool
 }
 
 // named makes a key of bounded length out of what a client sends.
@@ -118,6 +120,7 @@ func (g *guess) check(ctx context.Context) error {
 	var until time.Time
 	over := func(list []limited) {
 		for i, l := range list {
+			g.suspect = g.suspect || counted[i].N > 0
 			if counted[i].N >= l.limit && counted[i].Ends.After(until) {
 				until = counted[i].Ends
 			}

@@ -15,8 +15,9 @@ type Limits struct {
 	// HeaderTimeout is how long the header of a request may take, IdleTimeout
 	// how long a connection may stand between requests.
 	HeaderTimeout, IdleTimeout time.Duration
-	// BodyTimeout is how long a body may take, and an answer to be read, beyond
-	// the time that Rate, in bytes a second, gives it for its length.
+	// BodyTimeout is how long a body may take beyond the time that Rate, in
+	// bytes a second, gives it for its length, and how long 64 KiB of an answer
+	// may take to be read.
 	BodyTimeout time.Duration
 	Rate        int
 	// HeaderBytes is the size of the header of a request, Headers how many lines it has.
@@ -74,11 +75,11 @@ func (l *Limits) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Extend gives an answer of n bytes the time to be read.
-func (l *Limits) Extend(w http.ResponseWriter, n int) {
+// Extend gives a part of an answer the time to be read.
+func (l *Limits) Extend(w http.ResponseWriter) {
 	if l.BodyTimeout > 0 {
 		// Writers that are no connection have no deadline.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(l.time(n)))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(l.BodyTimeout))
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 
 const (
 	// DefaultBodyMemory is what all large bodies together may take.
-	DefaultBodyMemory = 256 << 20
+	DefaultBodyMemory = 128 << 20
 	// largeBody is from which size on a body is counted: there are not enough
 	// connections to do harm by smaller ones.
 	largeBody = 16 << 10
-	// valueBytes is about what a decoded value takes at most.
-	valueBytes = 128
+	// valueBytes is about what a decoded value takes at most, and what is made of it.
+	valueBytes = 512
 	// decodeWait is how long a body waits for others to be done.
 	decodeWait = 10 * time.Second
 )

@@ -496,12 +496,28 @@ func (c *call) writeJSON(status int, location string, body []byte) {
 		h["Retry-After"] = retrySoon
 	}
 	c.wrote, c.status = true, status
-	if f := c.h.o.Extend; f != nil {
-		f(c.ResponseWriter, len(body))
-	}
+	c.extend()
 	c.ResponseWriter.WriteHeader(status)
+	for len(body) > chunkBytes {
+		if _, err := c.ResponseWriter.Write(body[:chunkBytes]); err != nil {
+			return
+		}
+		body = body[chunkBytes:]
+		c.extend()
+	}
 	// A client that has gone cannot be told; net/http closes the connection.
 	_, _ = c.ResponseWriter.Write(body)
+}
+
+// chunkBytes is how much of an answer must be read in the time for an answer:
+// who reads nothing does not hold a large one for longer.
+const chunkBytes = 64 << 10
+
+// extend gives the next part of the answer the time to be read.
+func (c *call) extend() {
+	if f := c.h.o.Extend; f != nil {
+		f(c.ResponseWriter)
+	}
 }
 
 // WriteHeader is for gin, which completes an answer that it has not seen

@@ -72,8 +72,8 @@ type Options struct {
 	MaxBody   int64
 	// BodyMemory is what all large bodies together may take; 0: DefaultBodyMemory.
 	BodyMemory int64
-	// Extend gives an answer of a length the time to be read; nil: nothing does.
-	Extend       func(http.ResponseWriter, int)
+	// Extend gives a part of an answer the time to be read; nil: nothing does.
+	Extend       func(http.ResponseWriter)
 	AllowOrigin  []string
 	AllowHeaders []string
 	// RouteAllowList has the patterns of the routes open to clients, each for a

@@ -59,6 +59,7 @@ type DB struct {
 	providers []string // that have an index
 
 	readers *pool
+	slow    *slowLane
 	all     []*conn // for Close
 	wconn   *conn
 	shared  *pool // in memory: the pool of the one connection, else nil
@@ -85,7 +86,8 @@ var (
 // layout, is refused.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
-		log: o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
+		slow: newSlowLane(),
+		log:  o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 		providers: authProviders(o.AuthProviders),
 	}
