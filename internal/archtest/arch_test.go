@@ -65,6 +65,7 @@ var allowed = map[string]string{
 		"internal/mail internal/mail/smtp internal/mail/capture livequery livequery/redisbus internal/metrics server/config server/rest server/pages internal/installation cloudcode/webhook internal/hooks internal/jobs internal/appconfig internal/logstore internal/redact internal/guard",
 	"cmd/pargo":                      "server server/command server/config schema internal/codegen",
 	"internal/archtest":              "",
+	"tests/flood":                    "internal/scenario server/config",
 	"internal/cache/redis/redistest": "",
 	"internal/scenario":              "parse server server/config cloudcode schema",
 }
