@@ -45,7 +45,7 @@ func fuzzed(f *testing.F) (http.Handler, *record) {
 func FuzzRequest(f *testing.F) {
 	paths := []string{
 		"/classes/A", "/classes/A/x", "/users", "/login", "/users/me", "/sessions/me", "/batch", "/functions/f", "/roles", "/installations",
-		"/requestPasswordReset", "/upgradeToRevocableSession", "/aggregate/A", "/config", "/schemas/B", "/logout", "/challenge", "/events/AppOpened",
+		"/upgradeToRevocableSession", "/aggregate/A", "/config", "/schemas/B", "/logout", "/challenge", "/events/AppOpened",
 	}
 	for i, body := range []string{
 		`{"_method":"GET","where":{"a":{"$gt":1}},"order":"-a,b","keys":"a,b.c","include":"p.q","limit":1,"skip":0,"count":1}`,
