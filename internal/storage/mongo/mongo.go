@@ -249,9 +249,11 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return &parse.Error{Code: parse.Timeout, Message: "The query takes longer than the server allows.", Err: err}
 	}
 	cause := ctx.Err()
-	switch timeout := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled); {
+	switch timeout := errors.Is(err, context.DeadlineExceeded); {
 	case cause != nil && !errors.Is(err, cause):
 		return fmt.Errorf("%s %s: %w: %w", op, class, cause, err)
+	case cause == nil && errors.Is(err, context.Canceled): // the store is being closed
+		return fmt.Errorf("%s %s: %w", op, class, &timeoutError{err})
 	case cause == nil && timeout:
 		return fmt.Errorf("%s %s: %w", op, class, &storage.UnavailableError{Err: &timeoutError{err}})
 	case isAway(err):

@@ -25,7 +25,7 @@ func (d *DB) SchemaChanges(ctx context.Context) <-chan struct{} {
 	d.listening.Go(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(d.closing, cancel)()
+		defer context.AfterFunc(d.closing, cancel)() //nolint:contextcheck // it ends with the store, too
 		tick := time.NewTicker(listenAgain)
 		defer tick.Stop()
 		for {
