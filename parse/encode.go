@@ -96,7 +96,7 @@ func appendMap(dst []byte, m *Map) []byte {
 }
 
 // AppendJSON appends the object as REST answers show it: objectId, the fields,
-// createdAt, updatedAt and ACL. Internal fields are left out.
+// createdAt, updatedAt and ACL. Internal fields are left out but for ShowInternal.
 func (o *Object) AppendJSON(dst []byte) []byte {
 	return o.appendRest(append(dst, '{'), false)
 }
@@ -121,7 +121,7 @@ func (o *Object) appendRest(dst []byte, more bool) []byte {
 		more = true
 		dst = o.Fields.appendRaw(dst)
 	} else {
-		dst, more = o.Fields.appendVisible(dst, more)
+		dst, more = o.Fields.appendVisible(dst, more, o.ShowInternal)
 	}
 	if o.CreatedAt != 0 {
 		key(KeyCreatedAt)
@@ -160,12 +160,12 @@ func (a *ACL) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendVisible appends the fields without internal ones, and tells whether
-// anything stands before what comes next.
-func (m *Map) appendVisible(dst []byte, more bool) ([]byte, bool) {
+// appendVisible appends the fields, internal ones only if asked for, and tells
+// whether anything stands before what comes next.
+func (m *Map) appendVisible(dst []byte, more, internal bool) ([]byte, bool) {
 	for i := range m.fields {
 		f := &m.fields[i]
-		if f.Key != "" && f.Key[0] == '_' {
+		if !internal && f.Key != "" && f.Key[0] == '_' {
 			continue
 		}
 		if more {

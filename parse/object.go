@@ -18,6 +18,8 @@ type Object struct {
 	UpdatedAt Date
 	ACL       *ACL // nil: no ACL, public
 	Fields    Map
+	// ShowInternal: AppendJSON writes the internal fields, too.
+	ShowInternal bool
 	// aclText is the text that ACL was read from, see [DecodeDocument].
 	aclText string
 }

@@ -135,7 +135,8 @@ func (pl *Plan) isMe(v parse.Value) bool {
 // Hides reports whether the caller may not see that field of the object.
 func (pl *Plan) Hides(o *parse.Object, field string) bool {
 	if strings.HasPrefix(field, "_") {
-		return pl.p.Kind != Maintenance
+		// Hashes of passwords are for nobody.
+		return pl.p.Kind != Maintenance || field == "_hashed_password" || field == "_password_history"
 	}
 	if pl.p.Bypass() {
 		return false
@@ -164,7 +165,8 @@ func (pl *Plan) HidesSaved(o *parse.Object, field string) bool {
 
 // Strip returns the object without the fields that the caller may not see:
 // protected ones, internal ones and other users' authData. It returns o
-// itself if there is nothing to remove, else a copy.
+// itself if there is nothing to remove, else a copy. For the maintenance key
+// the copy shows what internal fields are left.
 func (pl *Plan) Strip(o *parse.Object) *parse.Object {
 	if o.Fields.Lazy() && pl.class != classUser && (len(pl.protected) == 0 || pl.p.Bypass()) {
 		return o // has no internal fields, and none is protected
@@ -175,12 +177,17 @@ func (pl *Plan) Strip(o *parse.Object) *parse.Object {
 			continue
 		}
 		c := *o
-		c.Fields = parse.Map{}
+		c.Fields, c.ShowInternal = parse.Map{}, pl.p.Kind == Maintenance
 		for j := range n {
 			if f := o.Fields.At(j); !pl.Hides(o, f.Key) {
 				c.Fields.Set(f.Key, f.Value)
 			}
 		}
+		return &c
+	}
+	if pl.p.Kind == Maintenance && !o.ShowInternal {
+		c := *o
+		c.ShowInternal = true
 		return &c
 	}
 	return o

@@ -121,6 +121,9 @@ func (wr *writing) readACL(v parse.Value) error {
 	case *parse.ACL:
 		wr.ACL, wr.SetACL = acl, acl != nil
 		return nil
+	case *parse.Map, parse.Delete:
+	default: // Parse Server would lock the object, which nobody can have meant
+		return parse.Errorf(parse.InvalidACL, "Invalid ACL.")
 	}
 	acl, err := parse.ACLFromValue(v)
 	if err != nil {

@@ -266,7 +266,8 @@ func TestUpdate(t *testing.T) {
 		{"validator of a result", `{"price":{"__op":"Increment","amount":-5}}`, "", "", 142},
 		{"valid result", `{"price":{"__op":"Increment","amount":-4}}`, `{"name":"a","score":1,"price":1,"level":1}`, `{"price":1}`, 0},
 		{"type", `{"score":true}`, "", "", 111},
-		{"locked", `{"ACL":"x"}`, `{"name":"a","score":1,"price":5,"level":1}`, `{}`, 0},
+		{"locked", `{"ACL":{}}`, `{"name":"a","score":1,"price":5,"level":1}`, `{}`, 0},
+		{"no ACL", `{"ACL":"x"}`, "", "", 123},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
