@@ -88,7 +88,21 @@ func (s *Service) judgeCreate(ctx context.Context, p *access.Principal, w *Write
 	if err := wr.validators(); err != nil {
 		return nil, err
 	}
+	if s.typed {
+		wr.dropNulls()
+	}
 	return wr, wr.ensureSchema(ctx)
+}
+
+// dropNulls takes from a new object what the database takes for missing, so
+// that live queries and hooks hear of what is stored.
+func (wr *writing) dropNulls() {
+	f := &wr.object.Fields
+	for i := f.Len() - 1; i >= 0; i-- {
+		if field := f.At(i); field.Value == nil {
+			f.Delete(field.Key)
+		}
+	}
 }
 
 // complete adds to a new object what its class gives it. shaped: all else is

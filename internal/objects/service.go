@@ -75,6 +75,7 @@ type core struct {
 	textTried sync.Map
 	// order keeps publications in the order of commits.
 	order *order
+	typed bool // see storage.Typed
 }
 
 // New returns a Service on a store. The app may not be nil.
@@ -99,7 +100,7 @@ func New(store storage.Store, reg *schema.Registry, app *cloudcode.App, o Option
 	}
 	s := &Service{store: store, core: &core{
 		o: o, reg: reg, app: app, rules: map[string]ClassRule{schema.ProductClass: productRule{}}, cursors: newCursorCipher(o.CursorSecret),
-		order: newOrder(store),
+		order: newOrder(store), typed: storage.IsTyped(store),
 	}}
 	s.root = s
 	return s
