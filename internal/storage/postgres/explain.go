@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 )
@@ -115,17 +116,7 @@ func (t *table) usedIndex(p parse.Value) parse.Value {
 	return nil
 }
 
-// left lists the constraints that SQL does not say in full, in the form of [query.Canonical].
+// left lists the constraints that SQL does not say in full.
 func (t *table) left(n query.Node) parse.Array {
-	nodes := []query.Node{n}
-	if and, ok := n.(*query.And); ok {
-		nodes = and.Nodes
-	}
-	out := parse.Array{}
-	for _, n := range nodes {
-		if w := newWhere(t, ""); !w.Node(n) {
-			out = append(out, query.Canonical(n))
-		}
-	}
-	return out
+	return sqlgen.Left(n, func(n query.Node) bool { return newWhere(t, "").Node(n) })
 }

@@ -231,3 +231,19 @@ func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 
 // HasNUL reports whether a text has the byte that SQL texts end at.
 func HasNUL(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+
+// Left lists the constraints of a condition that SQL does not say in full, in
+// the form of [query.Canonical]; said reports whether it says one.
+func Left(n query.Node, said func(query.Node) bool) parse.Array {
+	nodes := []query.Node{n}
+	if and, ok := n.(*query.And); ok {
+		nodes = and.Nodes
+	}
+	out := parse.Array{}
+	for _, n := range nodes {
+		if !said(n) {
+			out = append(out, query.Canonical(n))
+		}
+	}
+	return out
+}
