@@ -259,12 +259,13 @@ func (w *world) sessions(p *access.Principal) map[string]*parse.Object {
 // stored returns a user as the database has him.
 func (w *world) stored(id string) *parse.Object {
 	w.t.Helper()
-	maintenance := access.New(access.Principal{Kind: access.Maintenance})
-	o, err := w.objs.Get(w.t.Context(), maintenance, user, id, nil)
-	if err != nil {
-		w.t.Fatal(err)
+	list, err := w.objs.Store().Find(w.t.Context(), &storage.Find{
+		Class: w.objs.Registry().Current().Class(user), Where: query.ByID(id), Limit: 1,
+	})
+	if err != nil || len(list) != 1 {
+		w.t.Fatal(list, err)
 	}
-	return o
+	return list[0]
 }
 
 func wantError(t testing.TB, err error, code parse.Code, text string) {
