@@ -411,7 +411,7 @@ for (const database of databases()) {
       await client.connectPromise;
       const subscription = client.subscribe(new Parse.Query('Item').equalTo('owner', user), user.getSessionToken());
       const events = await collect(subscription);
-      await subscription.subscribePromise;
+      await new Promise((resolve) => { subscription.on('open', resolve); }); // 200 ms after the answer
       const make = (name) => {
         const object = new Parse.Object('Item', { name, owner: user });
         object.setACL(new Parse.ACL(user));
