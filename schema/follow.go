@@ -40,7 +40,8 @@ func (r *Registry) refresh(ctx context.Context, thorough bool) (changed bool, er
 
 // Pace says how often [Registry.Follow] looks.
 type Pace struct {
-	// Announced is the time between looks for what pargo's servers announce.
+	// Announced is the time between looks for what pargo's servers announce. While
+	// a [Notifier] tells of changes it looks when it is told, but no more often.
 	Announced time.Duration
 	// Any is the time between looks for changes by whoever.
 	Any time.Duration
@@ -55,21 +56,33 @@ func (r *Registry) Follow(ctx context.Context, p Pace, log *slog.Logger) {
 	announced, anyone := time.NewTicker(p.Announced), time.NewTicker(p.Any)
 	defer announced.Stop()
 	defer anyone.Stop()
-	var told <-chan struct{}
+	var told <-chan Word
 	if n, ok := r.shared.(Notifier); ok {
 		told = n.SchemaChanges(ctx)
 	}
-	failing := false
+	hearing, due, failing := false, false, false // due: told of a change, and has not looked since
+	var rest <-chan time.Time                    // not nil: looked because it was told, a moment ago
 	for {
-		thorough := false
+		look, thorough := false, false
 		select {
 		case <-ctx.Done():
 			return
 		case <-announced.C:
+			look = !hearing
 		case <-anyone.C:
-			thorough = true
-		case <-told:
-			thorough = true
+			look, thorough = true, true
+		case w := <-told:
+			hearing = w == Changed
+			due = due || hearing
+		case <-rest:
+			rest = nil
+		}
+		if due && rest == nil {
+			look, thorough, due = true, true, false
+			rest = time.After(p.Announced)
+		}
+		if !look {
+			continue
 		}
 		changed, err := r.look(ctx, thorough)
 		switch {

@@ -36,11 +36,30 @@ type Shared interface {
 	LockSchema(ctx context.Context) (locked context.Context, unlock func(), err error)
 }
 
+// Word is what a [Notifier] tells.
+type Word int
+
+const (
+	// Changed says that the schema may have changed, and that from now on changes are told.
+	Changed Word = iota + 1
+	// Deaf says that changes may go unheard, until the next Changed.
+	Deaf
+)
+
 // Notifier is a Shared that can be told of changes, by whoever, as they happen.
 type Notifier interface {
-	// SchemaChanges sends when the schema may have changed, until ctx ends; nil
-	// if nobody tells.
-	SchemaChanges(ctx context.Context) <-chan struct{}
+	// SchemaChanges tells of changes until ctx ends, by [Tell]; nil if it never will.
+	SchemaChanges(ctx context.Context) <-chan Word
+}
+
+// Tell leaves a word in a channel that holds one, and takes back the one before
+// it if nobody has heard that: only the last one counts. One goroutine may do so.
+func Tell(told chan Word, w Word) {
+	select {
+	case <-told:
+	default:
+	}
+	told <- w
 }
 
 // Registry keeps the snapshot in force. Reading it costs one atomic load;

@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/xoptions"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
@@ -26,11 +27,35 @@ func (d *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeoutCause(ctx, d.maxTime, errMaxTime)
 }
 
-// reading returns a collection that reads where the advice says; a
-// transaction always reads from the primary.
+// serverBound is the bound of Options.MaxTime as the server takes it, which then
+// works no longer for a client that has given up. The driver sends it, of its
+// own accord, with all commands but those that open cursors.
+func (d *DB) serverBound() int64 { return max(1, d.maxTime.Milliseconds()) }
+
+// boundFind and boundAggregate put the bound into commands that open cursors.
+func (d *DB) boundFind(opts *options.FindOptionsBuilder) error {
+	if d.maxTime <= 0 {
+		return nil
+	}
+	return xoptions.SetInternalFindOptions(opts, "addCommandFields", bson.D{{Key: keyMaxTime, Value: d.serverBound()}})
+}
+
+func (d *DB) boundAggregate(opts *options.AggregateOptionsBuilder) {
+	if d.maxTime > 0 {
+		opts.SetCustom(bson.M{keyMaxTime: d.serverBound()}) //nolint:staticcheck // of the fields that the driver leaves out, its only way
+	}
+}
+
+const keyMaxTime = "maxTimeMS"
+
+// reading returns a collection that reads where the advice says, else where the
+// URI does; a transaction always reads from the primary.
 func (d *DB) reading(ctx context.Context, class string, a *query.Advice) *mongo.Collection {
-	if a == nil || a.Read == 0 || mongo.SessionFromContext(ctx) != nil {
+	switch {
+	case mongo.SessionFromContext(ctx) != nil:
 		return d.collection(class)
+	case a == nil || a.Read == 0:
+		return d.read.Collection(d.prefix + class)
 	}
 	return d.db.Collection(d.prefix+class, options.Collection().SetReadPreference(readPreference(a.Read)))
 }

@@ -18,9 +18,6 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// codeMaxTime is the server's error for an operation that took too long.
-const codeMaxTime = 50
-
 // Aggregate implements storage.Aggregator. The documents are those of the
 // database, which has them in the form that stages mean. What the database
 // refuses is left to the caller, whose errors are then those that clients see:
@@ -33,6 +30,7 @@ func (d *DB) Aggregate(ctx context.Context, a *storage.Aggregate, emit func(*par
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	opts := options.Aggregate().SetBatchSize(batchSize).SetAllowDiskUse(true)
+	d.boundAggregate(opts)
 	if a.Advice != nil {
 		if h := hintOf(a.Class, a.Advice); h != nil {
 			opts.SetHint(h)
@@ -82,7 +80,7 @@ func (d *DB) eachDocument(ctx context.Context, a *storage.Aggregate, pipeline bs
 // asked, rather than not in time or not at all.
 func refused(ctx context.Context, err error) bool {
 	var s mongo.ServerError
-	return errors.As(err, &s) && ctx.Err() == nil && !hasCode(err, codeMaxTime) &&
+	return errors.As(err, &s) && ctx.Err() == nil && !hasCode(err, codeMaxTimeExpired) &&
 		!mongo.IsNetworkError(err) && !mongo.IsTimeout(err)
 }
 
@@ -385,12 +383,4 @@ func operandIsPlain(v parse.Value) bool {
 	return true
 }
 
-// Aggregate implements storage.Aggregator.
-func (t *tx) Aggregate(ctx context.Context, a *storage.Aggregate, emit func(*parse.Map) error) (int, error) {
-	return t.DB.Aggregate(t.in(ctx), a, emit)
-}
-
-var (
-	_ storage.Aggregator = (*DB)(nil)
-	_ storage.Aggregator = (*tx)(nil)
-)
+var _ storage.Aggregator = (*DB)(nil)

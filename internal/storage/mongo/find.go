@@ -107,6 +107,9 @@ func pageOf(f *storage.Find, flt *filter) page {
 
 // each calls fn with every object that matches until fn returns false.
 func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
+	if err := d.boundFind(opts); err != nil {
+		return err
+	}
 	cur, err := d.reading(ctx, class.Name, advice).Find(ctx, flt.doc, opts)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,13 +89,18 @@ func withOptions(uri string, more map[string]string) (string, error) {
 // DB is a storage.Store on a MongoDB database.
 type DB struct {
 	client *mongo.Client
-	db     *mongo.Database
+	db     *mongo.Database // reads from the primary
+	read   *mongo.Database // reads where the URI says
 	prefix string
 	lease  time.Duration
 	log    *slog.Logger
 	// maxTime: see Options.MaxTime.
-	maxTime time.Duration
-	close   func() error
+	maxTime    time.Duration
+	disconnect func() error
+
+	watching sync.WaitGroup
+	closing  context.Context //nolint:containedctx // ends with Close
+	close    context.CancelFunc
 
 	providers []string // that have an index
 	// authIndexed: see ensureAuthIndexes.
@@ -147,18 +153,20 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 	base := context.WithoutCancel(ctx)
 	d := &DB{
 		client: client,
-		db:     client.Database(name),
+		db:     client.Database(name, options.Database().SetReadPreference(readpref.Primary())),
+		read:   client.Database(name),
 		prefix: o.CollectionPrefix,
 		lease:  cmp.Or(o.Lease, storage.SchemaLease),
 		log:    log, maxTime: o.MaxTime,
 
 		providers: authProviders(o.AuthProviders),
-		close: func() error {
+		disconnect: func() error {
 			ctx, cancel := context.WithTimeout(base, closeTimeout)
 			defer cancel()
 			return client.Disconnect(ctx)
 		},
 	}
+	d.closing, d.close = context.WithCancel(base)
 	var hello struct {
 		SetName string `bson:"setName"`
 		Msg     string `bson:"msg"`
@@ -180,7 +188,11 @@ func (d *DB) Ping(ctx context.Context) error {
 }
 
 // Close implements storage.Store.
-func (d *DB) Close() error { return d.close() }
+func (d *DB) Close() error {
+	d.close()
+	d.watching.Wait()
+	return d.disconnect()
+}
 
 func (d *DB) collection(name string) *mongo.Collection { return d.db.Collection(d.prefix + name) }
 

@@ -17,11 +17,11 @@ const listenAgain = time.Second
 
 // SchemaChanges implements [schema.Notifier]: it listens, on a connection of
 // its own, to what servers of Parse Server and of pargo tell of changes.
-func (d *DB) SchemaChanges(ctx context.Context) <-chan struct{} {
+func (d *DB) SchemaChanges(ctx context.Context) <-chan schema.Word {
 	if !d.listen {
 		return nil
 	}
-	told := make(chan struct{}, 1)
+	told := make(chan schema.Word, 1)
 	d.listening.Go(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -33,6 +33,7 @@ func (d *DB) SchemaChanges(ctx context.Context) <-chan struct{} {
 			if ctx.Err() != nil {
 				return
 			}
+			schema.Tell(told, schema.Deaf)
 			d.log.WarnContext(ctx, "changes of the schema are not heard of, but looked for", "error", err)
 			select {
 			case <-ctx.Done():
@@ -45,7 +46,7 @@ func (d *DB) SchemaChanges(ctx context.Context) <-chan struct{} {
 }
 
 // hear listens until the connection fails or ctx ends.
-func (d *DB) hear(ctx context.Context, told chan<- struct{}) error {
+func (d *DB) hear(ctx context.Context, told chan schema.Word) error {
 	c, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig.Copy())
 	if err != nil {
 		return err
@@ -60,10 +61,7 @@ func (d *DB) hear(ctx context.Context, told chan<- struct{}) error {
 	}
 	for {
 		// Something may have changed before this was heard.
-		select {
-		case told <- struct{}{}:
-		default:
-		}
+		schema.Tell(told, schema.Changed)
 		if err := d.foreign(ctx, c); err != nil {
 			return err
 		}
