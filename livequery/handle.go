@@ -3,7 +3,6 @@ package livequery
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"io"
 	"net"
 	"runtime/debug"
@@ -118,9 +117,8 @@ func (c *client) handle(msg []byte) (ok bool) {
 // undecodable treats a frame that is no JSON: the protocol does not answer
 // it. One that is beyond our limits is answered like a wrong message.
 func (c *client) undecodable(err error) {
-	var syntax *parse.SyntaxError
 	e := asParseError(err)
-	if e == nil || errors.As(err, &syntax) {
+	if e == nil {
 		c.hub.log.Debug("live query message is not JSON", "client", c.ip, "error", err)
 		return
 	}

@@ -45,6 +45,9 @@ func TestProtocol(t *testing.T) {
 	}{
 		{"shape of messages", livequery.Options{}, [][]string{
 			{`{}`, errorText("Missing required property: op")},
+			// The protocol has no answer to what is no JSON.
+			{`{"op":` + "\n" + `{"op":"unsubscribe","requestId":77}`},
+			{sub(`{"className":"Item","where":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), errorText("JSON is nested deeper than 128 levels")},
 			{`{"op":7}`, errorText("Invalid type: number (expected string)")},
 			{`[1]`, errorText("Invalid type: array (expected object)")},
 			{`{"op":"join","requestId":1}`, errorText(`No enum match for: \"join\"`)},

@@ -23,7 +23,7 @@ type Limits struct {
 // DefaultLimits are the limits of a request body.
 var DefaultLimits = Limits{Depth: 128, Keys: 10_000, Values: 1_000_000}
 
-// SyntaxError is malformed JSON, or JSON beyond the limits.
+// SyntaxError is malformed JSON.
 type SyntaxError struct {
 	Offset  int
 	Message string
@@ -35,7 +35,7 @@ func (e *SyntaxError) Error() string { return e.Message }
 // Decode reads one JSON value in Parse's wire form: objects with a known,
 // well-formed __type become [Date], [Pointer] and so on; everything else,
 // atomic operations included, stays as it is. The value shares no memory with
-// data. Errors are *SyntaxError.
+// data. Errors are *SyntaxError, and *Error 107 for JSON beyond the limits.
 func Decode(data []byte, lim Limits) (Value, error) {
 	if lim.Depth == 0 {
 		lim.Depth = DefaultLimits.Depth
@@ -47,7 +47,7 @@ func Decode(data []byte, lim Limits) (Value, error) {
 		lim.Values = DefaultLimits.Values
 	}
 	if lim.Bytes > 0 && len(data) > lim.Bytes {
-		return nil, &SyntaxError{lim.Bytes, "JSON is too large"}
+		return nil, Errorf(InvalidJSON, "JSON is too large")
 	}
 	// One copy of the input, of which all plain strings are parts.
 	d := decoder{s: string(data), lim: lim}
@@ -139,7 +139,7 @@ func (d *decoder) value(depth int) (Value, error) {
 
 func (d *decoder) tooDeep(depth int) error {
 	if depth >= d.lim.Depth {
-		return &SyntaxError{d.i, fmt.Sprintf("JSON is nested deeper than %d levels", d.lim.Depth)}
+		return Errorf(InvalidJSON, "JSON is nested deeper than %d levels", d.lim.Depth)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (d *decoder) tooDeep(depth int) error {
 // another counts a value of an array or object.
 func (d *decoder) another() error {
 	if d.n++; d.n > d.lim.Values {
-		return &SyntaxError{d.i, fmt.Sprintf("JSON has more than %d values", d.lim.Values)}
+		return Errorf(InvalidJSON, "JSON has more than %d values", d.lim.Values)
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (d *decoder) object(depth int) (Value, error) {
 		}
 		m.Set(key, v)
 		if m.Len() > d.lim.Keys {
-			return nil, &SyntaxError{d.i, fmt.Sprintf("a JSON object has more than %d keys", d.lim.Keys)}
+			return nil, Errorf(InvalidJSON, "a JSON object has more than %d keys", d.lim.Keys)
 		}
 		if err := d.another(); err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func TestAdvisory_Depth(t *testing.T) {
 		return strings.Repeat(open, n) + inner + strings.Repeat(close, n)
 	}
 	deep := func(w string) scenario.Step {
-		return scenario.Step{Name: w[:20], Method: "POST", Path: "/classes/Pub", Body: `{"_method":"GET","where":` + w + `}`, Status: 400, JSON: `{"error":"JSON is nested deeper than 128 levels"}`}
+		return scenario.Step{Name: w[:20], Method: "POST", Path: "/classes/Pub", Body: `{"_method":"GET","where":` + w + `}`, Status: 400, JSON: `{"code":107,"error":"JSON is nested deeper than 128 levels"}`}
 	}
 	limited := func(c *config.Config) {
 		c.RequestComplexity = []byte(`{"includeDepth":2,"includeCount":3,"queryDepth":2,"subqueryDepth":1,"batchRequestLimit":2}`)

@@ -65,8 +65,10 @@ func TestAdvisory_Subscriptions(t *testing.T) {
 		if f := dial(t, s, "Pub", "").subscribe(2, "_Session", `"where":{}`); f.Op != "error" || f.Code != parse.InvalidSessionToken {
 			t.Errorf("GHSA-7ch5-98q2-7289, sessions of nobody: %+v", f)
 		}
-		// A depth that no parser should follow is no message, and gets no answer.
 		l.send(`{"op":"subscribe","requestId":99,"query":{"className":"Pub","where":` + strings.Repeat(`{"$and":[`, 20_000) + `{}` + strings.Repeat(`]}`, 20_000) + `}}`)
+		if f := l.next(); f.Op != "error" || f.Code != 1 || f.Error != "JSON is nested deeper than 128 levels" {
+			t.Errorf("a deep message: %+v", f)
+		}
 		if f := l.subscribe(100, "Pub", `"where":{"a":"never"}`); f.Op != "subscribed" || f.RequestID != 100 {
 			t.Errorf("after a deep message: %+v", f)
 		}
