@@ -40,14 +40,27 @@ func (m *Matcher) Match(o *parse.Object) bool { return m.root == nil || m.root.m
 // error when a regular expression takes too long, be it for one text or for all
 // together. It is for one goroutine.
 type Scan struct {
-	root matcher
-	slow time.Duration // spent on slow matches
-	cuts map[*search]*words.Cutter
-	err  error
+	root  matcher
+	spent time.Duration // on patterns that are not quick by their nature
+	slow  time.Duration // on slow matches
+	most  time.Duration // bound of slow
+	cuts  map[*search]*words.Cutter
+	err   error
 }
 
 // Scan begins a run.
-func (m *Matcher) Scan() *Scan { return &Scan{root: m.root} }
+func (m *Matcher) Scan() *Scan { return &Scan{root: m.root, most: slowTime} }
+
+// Within bounds the time that slow matches may take together, in place of a
+// second.
+func (s *Scan) Within(most time.Duration) *Scan {
+	s.most = most
+	return s
+}
+
+// Spent is the time that patterns took since the run began, but for those whose
+// time is no question.
+func (s *Scan) Spent() time.Duration { return s.spent }
 
 // Match is [Matcher.Match] until something took too long, and false from then on.
 func (s *Scan) Match(o *parse.Object) bool {
@@ -55,7 +68,7 @@ func (s *Scan) Match(o *parse.Object) bool {
 }
 
 // Reset begins anew.
-func (s *Scan) Reset() { s.slow, s.err = 0, nil }
+func (s *Scan) Reset() { s.spent, s.slow, s.err = 0, 0, nil }
 
 // cutter returns the one of a search, which remembers stems; s may be nil.
 func (s *Scan) cutter(text *search) *words.Cutter {

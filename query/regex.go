@@ -1,7 +1,9 @@
 package query
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -28,7 +30,18 @@ const (
 	longestFold = 64
 	// regexStack bounds the memory of one match, in words.
 	regexStack = 100_000
+	// Without going back a match takes a step for each instruction of the pattern
+	// and letter of the text at worst, some 15 ns. quickSteps are not worth a look
+	// at the clock, boundSteps take less than DefaultRegexTime.
+	quickSteps = 50_000
+	boundSteps = 5_000_000
+	// heavyPattern is from how many instructions on a pattern is one that may
+	// take long, though it does not go back.
+	heavyPattern = 500
 )
+
+// SlowRegex is the text of error 102 for a pattern that takes too long.
+const SlowRegex = "Regular expression takes too long for the stored values"
 
 // pattern is a compiled regular expression. Literal prefixes, substrings and
 // whole texts, what SDKs send for startsWith and contains, need no automaton;
@@ -39,6 +52,11 @@ type pattern struct {
 	fold []rune // the text without regard to case, in place of text
 	re   *regexp.Regexp
 	perl *regexp2.Regexp
+	// size is the number of instructions of re, limit the time for one text; 0: none.
+	size  int
+	limit time.Duration
+	// nested: something is repeated in what is repeated.
+	nested bool
 }
 
 type patternKind uint8
@@ -71,7 +89,7 @@ func (p *pattern) match(text string, s *Scan) bool {
 		return p.backtrack(text, s)
 	case general:
 	}
-	return p.re.MatchString(text)
+	return p.straight(text, s)
 }
 
 // matchFold takes a tenth of the time that regexp needs.
@@ -124,23 +142,74 @@ func foldRune(r rune) rune {
 	return least
 }
 
-func (p *pattern) backtrack(text string, s *Scan) bool {
-	if s == nil {
-		ok, err := p.perl.MatchString(text)
-		return ok && err == nil
+// straight matches in time of the length of the text times that of the pattern,
+// which may be much, too.
+func (p *pattern) straight(text string, s *Scan) bool {
+	steps := p.size * len(text)
+	if steps <= quickSteps {
+		return p.re.MatchString(text)
 	}
-	if s.err != nil {
+	if s != nil && s.err != nil {
+		return false
+	}
+	start := time.Now()
+	if steps <= boundSteps || p.limit == 0 {
+		return s.count(p.re.MatchString(text), time.Since(start), nil)
+	}
+	r := timedReader{text: text, until: start.Add(p.limit), every: max(quickSteps/p.size, 1)}
+	ok := p.re.MatchReader(&r)
+	return s.count(ok, time.Since(start), r.err)
+}
+
+// timedReader ends a text when its time is over.
+type timedReader struct {
+	text         string
+	until        time.Time
+	every, since int // letters between looks at the clock, and since the last
+	err          error
+}
+
+var errSlow = errors.New("match timeout")
+
+// ReadRune implements io.RuneReader.
+func (r *timedReader) ReadRune() (rune, int, error) {
+	if r.since++; r.since > r.every {
+		r.since = 0
+		if time.Now().After(r.until) {
+			r.err = errSlow
+		}
+	}
+	if r.text == "" || r.err != nil {
+		return 0, 0, io.EOF
+	}
+	c, n := utf8.DecodeRuneInString(r.text)
+	r.text = r.text[n:]
+	return c, n, nil
+}
+
+func (p *pattern) backtrack(text string, s *Scan) bool {
+	if s != nil && s.err != nil {
 		return false
 	}
 	start := time.Now()
 	ok, err := p.perl.MatchString(text)
-	if took := time.Since(start); took > slowMatch {
+	return s.count(ok, time.Since(start), err)
+}
+
+// count charges a match to the time of a query, and reports whether it holds;
+// s may be nil.
+func (s *Scan) count(ok bool, took time.Duration, err error) bool {
+	if s == nil {
+		return ok && err == nil
+	}
+	s.spent += took
+	if took > slowMatch {
 		s.slow += took
 	}
-	if err != nil || s.slow > slowTime {
+	if err != nil || s.slow > s.most {
 		s.err = &parse.Error{
 			Code: parse.InvalidQuery, Err: err,
-			Message: "Regular expression takes too long: it goes back too often for the stored values",
+			Message: SlowRegex,
 		}
 		return false
 	}
@@ -164,8 +233,9 @@ func newPattern(text, options string, limit time.Duration) (*pattern, error) {
 			if q := literalPattern(tree.Simplify()); q != nil {
 				return q, nil
 			}
-			if re, err := regexp.Compile(p.linear); err == nil {
-				return &pattern{re: re}, nil
+			if q := straightPattern(p.linear, tree); q != nil {
+				q.limit = max(cmp.Or(limit, DefaultRegexTime), 0)
+				return q, nil
 			}
 		}
 		// It has more repetitions than regexp takes.
@@ -175,13 +245,38 @@ func newPattern(text, options string, limit time.Duration) (*pattern, error) {
 	if err != nil {
 		return nil, regexError(err)
 	}
-	switch {
-	case limit > 0:
+	if limit = cmp.Or(limit, DefaultRegexTime); limit > 0 {
 		re.MatchTimeout = limit
-	case limit == 0:
-		re.MatchTimeout = DefaultRegexTime
 	}
 	return &pattern{kind: backtracking, perl: re}, nil
+}
+
+// straightPattern compiles what does not go back; nil if regexp does not take it.
+func straightPattern(text string, tree *syntax.Regexp) *pattern {
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil
+	}
+	return &pattern{re: re, size: len(prog.Inst), nested: nested(tree, false)}
+}
+
+// nested reports whether a repetition has a repetition or a choice in it, for
+// which an engine that goes back may try each way to divide a text.
+func nested(t *syntax.Regexp, inside bool) bool {
+	repeats := t.Op == syntax.OpStar || t.Op == syntax.OpPlus || t.Op == syntax.OpRepeat && t.Max != 1
+	if inside && (repeats || t.Op == syntax.OpQuest || t.Op == syntax.OpAlternate) {
+		return true
+	}
+	for _, sub := range t.Sub {
+		if nested(sub, inside || repeats) {
+			return true
+		}
+	}
+	return false
 }
 
 // literalPattern recognises text with or without anchors; nil if there is more.
@@ -283,12 +378,28 @@ func (n *Regex) Literal() (LiteralKind, string) {
 	return NoLiteral, ""
 }
 
-// Backtracks reports whether a condition has a pattern that may go back: one
-// that takes time out of proportion to the texts.
-func Backtracks(n Node) bool {
+// Costly reports whether a condition has a pattern that may take time out of
+// proportion to the texts: one that goes back, or is large.
+func Costly(n Node) bool {
+	return anyPattern(n, func(p *pattern) bool { return p.kind == backtracking || p.size > heavyPattern })
+}
+
+// CostlyPCRE is [Costly] for a database that goes back for all patterns: those
+// that repeat what repeats cost, too.
+func CostlyPCRE(n Node) bool {
+	return anyPattern(n, func(p *pattern) bool { return p.kind == backtracking || p.size > heavyPattern || p.nested })
+}
+
+// HasPattern reports whether a condition has a pattern that is more than text.
+func HasPattern(n Node) bool {
+	return anyPattern(n, func(p *pattern) bool { return p.kind == backtracking || p.kind == general })
+}
+
+// anyPattern reports whether f holds for a pattern of the condition.
+func anyPattern(n Node, f func(*pattern) bool) bool {
 	found := false
 	Walk(n, func(n Node) bool {
-		if re, ok := n.(*Regex); ok && re.compiled != nil && re.compiled.kind == backtracking {
+		if re, ok := n.(*Regex); ok && re.compiled != nil && f(re.compiled) {
 			found = true
 		}
 		return !found

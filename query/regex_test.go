@@ -241,3 +241,74 @@ func FuzzRegex(f *testing.F) {
 		}
 	})
 }
+
+// A pattern that does not go back takes time, too, if it and the text are large.
+func TestLargeRegexBudget(t *testing.T) {
+	const heavy = `(x?){1000}y`
+	n, err := query.NewRegex("s", heavy, "", time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !query.Costly(n) {
+		t.Error("a pattern of 1,000 parts is not costly")
+	}
+	long, small := object(t), object(t)
+	long.Set("s", strings.Repeat("x", 1<<20))
+	small.Set("s", "xxy")
+	m := matcher(t, n)
+	if scan := m.Scan(); scan.Match(long) || parse.CodeOf(scan.Err()) != parse.InvalidQuery || scan.Spent() == 0 {
+		t.Errorf("error is %v", scan.Err())
+	}
+	if scan := m.Scan(); !scan.Match(small) || scan.Err() != nil {
+		t.Errorf("a quick match: %v", scan.Err())
+	}
+	// Within the bound of one text, many are beyond that of all.
+	n, err = query.NewRegex("s", heavy, "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long.Set("s", strings.Repeat("x", 2000))
+	scan := matcher(t, n).Scan().Within(0)
+	if scan.Match(long) || parse.CodeOf(scan.Err()) != parse.InvalidQuery {
+		t.Errorf("error of the sum is %v", scan.Err())
+	}
+	scan.Reset()
+	if scan.Match(small); scan.Err() != nil || scan.Spent() != 0 {
+		t.Errorf("after a reset: %v", scan.Err())
+	}
+	// Read with an eye on the clock, a text is the same text.
+	n, err = query.NewRegex("s", `^(x?){900}\bé(?m:^|$)`, "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		strings.Repeat("-", 1<<13) + "é": false, "xé" + strings.Repeat("-", 1<<13): false, "xé\n" + strings.Repeat("-", 1<<13): true,
+	} {
+		long.Set("s", text)
+		if got := matcher(t, n).Match(long); got != want {
+			t.Errorf("%.5s…: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// Which patterns may cost, by the engine.
+func TestCostly(t *testing.T) {
+	for pattern, want := range map[string][3]bool{ // has a pattern, here, PCRE
+		`^abc`: {}, `(?i)abc`: {}, `abc$`: {},
+		`a.*b`: {true}, `^(a|b)c?$`: {true}, `a{3}b{2,}`: {true}, `(ab){1}c*`: {true},
+		`(a+)+$`: {true, false, true}, `(a|aa)+$`: {true, false, true}, `(x?){9}`: {true, false, true}, `^\w+(-\w+)*$`: {true, false, true},
+		`(x?){999}`: {true, true, true}, `(?=a)b`: {true, true, true}, `(a)\1`: {true, true, true},
+	} {
+		n, err := query.NewRegex("s", pattern, "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		where := &query.Nor{Nodes: []query.Node{query.Equal("a", "b"), n}}
+		if got := [3]bool{query.HasPattern(where), query.Costly(where), query.CostlyPCRE(where)}; got != want {
+			t.Errorf("%s: %v, want %v", pattern, got, want)
+		}
+	}
+	if where := query.Equal("a", "(a+)+"); query.HasPattern(where) || query.Costly(where) || query.CostlyPCRE(where) {
+		t.Error("a text counts as a pattern")
+	}
+}

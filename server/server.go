@@ -211,7 +211,7 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, err
 	}
 	s.store, s.guard = storage.Guarded(ctx, s.store, storage.GuardOptions{InFlight: use.MaxInFlight, Stall: use.Stall, Log: s.log})
-	s.store = storage.Observed(s.store, s.stats)
+	s.store = storage.Laned(storage.Observed(s.store, s.stats))
 	gate, err := newGate(cfg)
 	if err != nil {
 		return nil, err

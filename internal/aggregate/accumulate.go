@@ -1,9 +1,11 @@
 package aggregate
 
 import (
+	"context"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -187,6 +189,9 @@ func (c *compiler) accumulator(op string, arg parse.Value) (g gathering, err err
 	return g, err
 }
 
+// constantSteps bounds what a number may take to compute.
+const constantSteps = 100_000
+
 // howMany reads n of $topN and the like, which must not depend on documents.
 func (c *compiler) howMany(op string, v parse.Value) (int, error) {
 	outer := c.seen
@@ -200,7 +205,10 @@ func (c *compiler) howMany(op string, v parse.Value) (int, error) {
 	if !constant || len(c.scope) > 0 {
 		return 0, errorf("%s requires 'n' to be a constant", op)
 	}
-	if v, err = x(&env{r: &run{lim: c.o.Limits, steps: new(int)}, root: missing{}, doc: missing{}}); err != nil {
+	lim := c.o.Limits
+	lim.Steps = min(lim.Steps, constantSteps) // nobody can end it
+	once := &run{ctx: context.Background(), lim: lim, steps: new(int), finding: new(time.Duration)}
+	if v, err = x(&env{r: once, root: missing{}, doc: missing{}}); err != nil {
 		return 0, err
 	}
 	n, ok := whole(v)

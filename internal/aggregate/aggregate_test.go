@@ -298,14 +298,22 @@ func TestLimits(t *testing.T) {
 		"densify":        `[{"$densify":{"field":"a","range":{"step":0.001,"bounds":[0,1000]}}}]`,
 		"range":          `[{"$addFields":{"x":{"$range":[0,1000000]}}}]`,
 		"many stages":    `[` + strings.Repeat(`{"$skip":0},`, 250) + `{"$count":"n"}]`,
+		"pattern, text":  `[{"$addFields":{"x":{"$regexMatch":{"input":"$t","regex":"(x?){1000}y"}}}}]`,
+		"patterns":       `[{"$unwind":"$l"},{"$unwind":"$k"},{"$unwind":"$l2"},{"$addFields":{"x":{"$regexFind":{"input":"xx","regex":"(x?){1000}y"}}}}]`,
+		"all matches":    `[{"$addFields":{"x":{"$regexFindAll":{"input":"$t","regex":"(?:x.*y|x)"}}}}]`,
+		"n":              `[{"$group":{"_id":null,"x":{"$topN":{"n":{"$size":{"$map":{"input":{"$range":[0,5000]},"in":1}}},"sortBy":{"a":1},"output":{"$range":[0,50000]}}}}}]`,
 		"pushed by name": `[{"$unwind":"$l"},{"$group":{"_id":null,"x":{"$push":"$$ROOT"}}}]`,
 	} {
 		list := "[1" + strings.Repeat(",1", 99) + "]"
-		_, err := run(t, documents(t, `[{"a":1,"l":`+list+`,"k":`+list+`}]`), pipeline,
-			aggregate.Options{Limits: aggregate.Limits{Documents: 5000, Value: 1 << 16}})
+		_, err := run(t, documents(t, `[{"a":1,"l":`+list+`,"k":`+list+`,"l2":`+list+`,"t":"`+strings.Repeat("x", 60_000)+`"}]`), pipeline,
+			aggregate.Options{Limits: aggregate.Limits{Documents: 5000, Value: 1 << 16, Steps: 50_000_000}})
 		if parse.CodeOf(err) != parse.InvalidQuery {
 			t.Errorf("%s: %v, want 102", name, err)
 		}
+	}
+	// A constant that takes some steps is one.
+	if out, err := run(t, documents(t, `[{"a":1}]`), `[{"$group":{"_id":null,"x":{"$topN":{"n":{"$size":{"$map":{"input":{"$range":[0,5000]},"in":1}}},"sortBy":{"a":1},"output":"$a"}}}}]`, aggregate.Options{}); err != nil || out == "" || out == "[]" {
+		t.Errorf("a number that is computed: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

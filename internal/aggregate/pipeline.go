@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -124,7 +125,7 @@ func (p *Pipeline) Classes() []string { return p.others }
 // first done stages, which gave these documents. Errors are *parse.Error 102 or
 // the context's.
 func (p *Pipeline) Run(ctx context.Context, docs []*parse.Map, done int) ([]*parse.Map, error) {
-	return runStages(&run{ctx: ctx, p: p, lim: p.o.Limits, steps: new(int)}, p.stages[done:], docs)
+	return runStages(&run{ctx: ctx, p: p, lim: p.o.Limits, steps: new(int), finding: new(time.Duration)}, p.stages[done:], docs)
 }
 
 func runStages(r *run, stages []stage, docs []*parse.Map) ([]*parse.Map, error) {

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"context"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -13,6 +14,9 @@ type run struct {
 	lim   Limits
 	steps *int      // of all pipelines of the request
 	vars  *variable // that $lookup hands to its pipeline
+	// regexes are the patterns of expressions so far.
+	regexes map[string]compiled
+	finding *time.Duration // see findAll
 }
 
 // env is what expressions about a document are evaluated in.
@@ -28,12 +32,19 @@ func (r *run) with(vars *variable) *run {
 // step is called in every loop: it ends those whose request has ended or that
 // have gone on for too long.
 func (r *run) step() error {
-	*r.steps++
-	switch n := *r.steps; {
-	case n > r.lim.Steps:
-		return errorf("Aggregation exceeded the limit of %d steps; narrow it with an earlier $match.", r.lim.Steps)
-	case n&1023 == 0:
+	if err := r.take(1); err != nil {
+		return err
+	}
+	if *r.steps&1023 == 0 {
 		return r.ctx.Err()
+	}
+	return nil
+}
+
+// take counts n steps.
+func (r *run) take(n int) error {
+	if *r.steps += n; *r.steps > r.lim.Steps {
+		return errorf("Aggregation exceeded the limit of %d steps; narrow it with an earlier $match.", r.lim.Steps)
 	}
 	return nil
 }

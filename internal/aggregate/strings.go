@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 )
 
 func concat(r *run, a []parse.Value) (parse.Value, error) {
@@ -211,9 +214,27 @@ func replace(op string, n int) func(r *run, a arguments) (parse.Value, error) {
 	}
 }
 
+// compiled is a regular expression and the number of its instructions: what it
+// may cost for each byte of a text.
+type compiled struct {
+	*regexp.Regexp
+	size int
+}
+
+const (
+	// maxPattern is how long regular expressions may be.
+	maxPattern = 4096
+	// keptPatterns is how many a run keeps: more are those of documents.
+	keptPatterns = 100
+	// quickMatch is the size of a text times that of a pattern up to which most
+	// matches take much less than they might.
+	quickMatch = 50_000
+)
+
 // compileRegex reads the arguments of a regular expression; s is the text, and
-// re is nil if the text or the expression is null.
-func compileRegex(op string, a arguments) (re *regexp.Regexp, s string, err error) {
+// re is nil if the text or the expression is null. What the match may cost is
+// counted.
+func compileRegex(r *run, op string, a arguments) (re *regexp.Regexp, s string, err error) {
 	if absent(a["input"]) || absent(a["regex"]) {
 		return nil, "", nil
 	}
@@ -232,22 +253,53 @@ func compileRegex(op string, a arguments) (re *regexp.Regexp, s string, err erro
 	if len(pattern) > maxPattern {
 		return nil, "", errorf("%s: a regular expression of more than %d bytes", op, maxPattern)
 	}
-	if re, err = regexp.Compile(pattern); err != nil {
+	c, err := r.regex(pattern)
+	if err != nil {
 		return nil, "", &parse.Error{Code: parse.InvalidQuery, Message: "Invalid regular expression in " + op, Err: err}
 	}
-	return re, s, nil
+	cost := c.size * len(s)
+	if cost <= quickMatch {
+		cost /= 8
+	}
+	return c.Regexp, s, r.take(cost)
 }
 
-// maxPattern is how long regular expressions may be.
-const maxPattern = 4096
-
-func regexMatch(_ *run, a arguments) (parse.Value, error) {
-	re, s, err := compileRegex("$regexMatch", a)
-	return re != nil && re.MatchString(s), err
+// regex returns a compiled pattern, which is the same for all documents in most cases.
+func (r *run) regex(pattern string) (compiled, error) {
+	if c, ok := r.regexes[pattern]; ok {
+		return c, nil
+	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return compiled{}, err
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return compiled{}, err
+	}
+	c := compiled{size: len(prog.Inst)}
+	if c.Regexp, err = regexp.Compile(pattern); err != nil {
+		return compiled{}, err
+	}
+	if r.regexes == nil {
+		r.regexes = map[string]compiled{}
+	}
+	if len(r.regexes) < keptPatterns {
+		r.regexes[pattern] = c
+	}
+	return c, r.take(c.size)
 }
 
-func regexFind(_ *run, a arguments) (parse.Value, error) {
-	re, s, err := compileRegex("$regexFind", a)
+func regexMatch(r *run, a arguments) (parse.Value, error) {
+	re, s, err := compileRegex(r, "$regexMatch", a)
+	if err != nil || re == nil {
+		return false, err
+	}
+	return re.MatchString(s), nil
+}
+
+func regexFind(r *run, a arguments) (parse.Value, error) {
+	re, s, err := compileRegex(r, "$regexFind", a)
 	if err != nil || re == nil {
 		return nil, err
 	}
@@ -259,17 +311,45 @@ func regexFind(_ *run, a arguments) (parse.Value, error) {
 
 func regexFindAll(r *run, a arguments) (parse.Value, error) {
 	out := parse.Array{}
-	re, s, err := compileRegex("$regexFindAll", a)
+	re, s, err := compileRegex(r, "$regexFindAll", a)
 	if err != nil || re == nil {
 		return out, err
 	}
-	for _, m := range re.FindAllStringSubmatchIndex(s, -1) {
+	list, err := findAll(r, re, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
 		if err := r.step(); err != nil {
 			return nil, err
 		}
 		out = append(out, regexResult(s, m))
 	}
 	return out, r.fits(out)
+}
+
+// findTime is how long a run may look for all matches, in texts where that takes long.
+const findTime = time.Second
+
+// findAll returns all matches. Each may cost the way to the end of the text, so
+// it begins with a few and looks at the clock before it asks for twice as many.
+func findAll(r *run, re *regexp.Regexp, s string) ([][]int, error) {
+	for n := 64; ; n *= 2 {
+		began := time.Now()
+		list := re.FindAllStringSubmatchIndex(s, n)
+		if len(list) < n {
+			return list, nil
+		}
+		if took := time.Since(began); took > findTime/1000 {
+			*r.finding += took
+		}
+		if *r.finding > findTime {
+			return nil, &parse.Error{Code: parse.InvalidQuery, Message: query.SlowRegex}
+		}
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func regexResult(s string, m []int) *parse.Map {

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -19,30 +20,63 @@ import (
 // errMaxTime is why a context ends that Options.MaxTime bounds.
 var errMaxTime = errors.New("maxTimeMS is over")
 
-// bounded returns a context with the bound of Options.MaxTime.
-func (d *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d.maxTime <= 0 {
+// DefaultPatternTime is that of Options.PatternTime.
+const DefaultPatternTime = 10 * time.Second
+
+// patternGrace is how much later the server ends what errPattern ends here, so
+// that the reason is known.
+const patternGrace = time.Second
+
+// errPattern is why a context ends that Options.PatternTime bounds.
+var errPattern = errors.New("the pattern takes too long")
+
+// bound is that of Options.MaxTime, or of conditions with patterns, and why a
+// context ends with it; 0: there is none.
+func (d *DB) bound(where query.Node) (time.Duration, error) {
+	if d.patternTime > 0 && (d.maxTime <= 0 || d.maxTime > d.patternTime) && query.HasPattern(where) {
+		return d.patternTime, errPattern
+	}
+	return d.maxTime, errMaxTime
+}
+
+// bounded returns a context with the bound of a condition.
+func (d *DB) bounded(ctx context.Context, where query.Node) (context.Context, context.CancelFunc) {
+	most, why := d.bound(where)
+	if most <= 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, d.maxTime, errMaxTime)
+	return context.WithTimeoutCause(ctx, most, why)
 }
 
-// serverBound is the bound of Options.MaxTime as the server takes it, which then
+// Costly implements [storage.Judge].
+func (*DB) Costly(where query.Node) bool { return query.CostlyPCRE(where) }
+
+// serverBound is the bound of a condition as the server takes it, which then
 // works no longer for a client that has given up. The driver sends it, of its
-// own accord, with all commands but those that open cursors.
-func (d *DB) serverBound() int64 { return max(1, d.maxTime.Milliseconds()) }
+// own accord, with all commands but those that open cursors. 0: there is none.
+func (d *DB) serverBound(where query.Node) int64 {
+	most, why := d.bound(where)
+	switch {
+	case most <= 0:
+		return 0
+	case errors.Is(why, errPattern):
+		most += patternGrace
+	}
+	return max(1, most.Milliseconds())
+}
 
 // boundFind and boundAggregate put the bound into commands that open cursors.
-func (d *DB) boundFind(opts *options.FindOptionsBuilder) error {
-	if d.maxTime <= 0 {
+func (d *DB) boundFind(opts *options.FindOptionsBuilder, where query.Node) error {
+	ms := d.serverBound(where)
+	if ms == 0 {
 		return nil
 	}
-	return xoptions.SetInternalFindOptions(opts, "addCommandFields", bson.D{{Key: keyMaxTime, Value: d.serverBound()}})
+	return xoptions.SetInternalFindOptions(opts, "addCommandFields", bson.D{{Key: keyMaxTime, Value: ms}})
 }
 
-func (d *DB) boundAggregate(opts *options.AggregateOptionsBuilder) {
-	if d.maxTime > 0 {
-		opts.SetCustom(bson.M{keyMaxTime: d.serverBound()}) //nolint:staticcheck // of the fields that the driver leaves out, its only way
+func (d *DB) boundAggregate(opts *options.AggregateOptionsBuilder, where query.Node) {
+	if ms := d.serverBound(where); ms > 0 {
+		opts.SetCustom(bson.M{keyMaxTime: ms}) //nolint:staticcheck // of the fields that the driver leaves out, its only way
 	}
 }
 
@@ -114,7 +148,7 @@ func (d *DB) Explain(ctx context.Context, f *storage.Find, v query.Verbosity) (*
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, cancel := d.bounded(ctx, f.Where)
 	defer cancel()
 	find := bson.D{{Key: "find", Value: d.prefix + f.Class.Name}, {Key: "filter", Value: bson.Raw(flt.doc)}}
 	add := func(key string, v any) { find = append(find, bson.E{Key: key, Value: v}) }

@@ -27,10 +27,10 @@ func (d *DB) Aggregate(ctx context.Context, a *storage.Aggregate, emit func(*par
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, cancel := d.bounded(ctx, a.Where)
 	defer cancel()
 	opts := options.Aggregate().SetBatchSize(batchSize).SetAllowDiskUse(true)
-	d.boundAggregate(opts)
+	d.boundAggregate(opts, a.Where)
 	if a.Advice != nil {
 		if h := hintOf(a.Class, a.Advice); h != nil {
 			opts.SetHint(h)
@@ -90,7 +90,7 @@ func (d *DB) ExplainAggregate(ctx context.Context, a *storage.Aggregate, v query
 	if err != nil {
 		return nil, 0, err
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, cancel := d.bounded(ctx, a.Where)
 	defer cancel()
 	command := bson.D{{Key: "aggregate", Value: d.prefix + a.Class.Name}, {Key: "pipeline", Value: pipeline}, {Key: "cursor", Value: bson.D{}}}
 	if a.Advice != nil {

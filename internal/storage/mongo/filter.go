@@ -29,6 +29,7 @@ var (
 
 // filter is a where clause as the database is asked it.
 type filter struct {
+	where   query.Node
 	doc     []byte         // never nil
 	matcher *query.Matcher // decides on what comes back; nil: doc is exact
 	scan    *query.Scan    // the run of matcher; nil without one
@@ -59,7 +60,7 @@ func newFilter(class *schema.Class, where query.Node) (*filter, error) {
 	if w.enc.err != nil {
 		return nil, w.enc.err
 	}
-	f := &filter{doc: c.doc, never: c.never, text: w.text != nil && !c.never}
+	f := &filter{where: where, doc: c.doc, never: c.never, text: w.text != nil && !c.never}
 	if f.doc == nil {
 		f.doc = emptyDocument
 	}

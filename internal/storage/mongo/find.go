@@ -30,7 +30,7 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	if flt.never || f.Limit == 0 {
 		return nil, nil
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, cancel := d.bounded(ctx, f.Where)
 	defer cancel()
 	opts := options.Find().SetBatchSize(batchSize)
 	if f.Advice != nil {
@@ -107,7 +107,7 @@ func pageOf(f *storage.Find, flt *filter) page {
 
 // each calls fn with every object that matches until fn returns false.
 func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
-	if err := d.boundFind(opts); err != nil {
+	if err := d.boundFind(opts, flt.where); err != nil {
 		return err
 	}
 	cur, err := d.reading(ctx, class.Name, advice).Find(ctx, flt.doc, opts)
@@ -150,7 +150,7 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node, a
 	if flt.never {
 		return 0, nil
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, cancel := d.bounded(ctx, where)
 	defer cancel()
 	if flt.matcher == nil {
 		opts := options.Count()

@@ -25,6 +25,7 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 )
 
 // closeTimeout bounds how long Close waits for running operations.
@@ -43,6 +44,9 @@ type Options struct {
 	CollectionPrefix string
 	// MaxTime bounds each find and count; 0: no bound.
 	MaxTime time.Duration
+	// PatternTime bounds those with a pattern that is more than text: the
+	// database bounds its time for one text only. 0: DefaultPatternTime.
+	PatternTime time.Duration
 	// AuthProviders are the providers whose ids belong to one user each;
 	// anonymous is one of them always.
 	AuthProviders []string
@@ -95,8 +99,10 @@ type DB struct {
 	lease  time.Duration
 	log    *slog.Logger
 	// maxTime: see Options.MaxTime.
-	maxTime    time.Duration
-	disconnect func() error
+	maxTime time.Duration
+	// patternTime: see Options.PatternTime.
+	patternTime time.Duration
+	disconnect  func() error
 
 	watching sync.WaitGroup
 	closing  context.Context //nolint:containedctx // ends with Close
@@ -110,6 +116,7 @@ type DB struct {
 var (
 	_ storage.Store     = (*DB)(nil)
 	_ storage.Explainer = (*DB)(nil)
+	_ storage.Judge     = (*DB)(nil)
 	_ storage.Indexer   = (*DB)(nil)
 )
 
@@ -157,7 +164,7 @@ func Open(ctx context.Context, o Options) (storage.Store, error) {
 		read:   client.Database(name),
 		prefix: o.CollectionPrefix,
 		lease:  cmp.Or(o.Lease, storage.SchemaLease),
-		log:    log, maxTime: o.MaxTime,
+		log:    log, maxTime: o.MaxTime, patternTime: cmp.Or(o.PatternTime, DefaultPatternTime),
 
 		providers: authProviders(o.AuthProviders),
 		disconnect: func() error {
@@ -252,8 +259,8 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return &parse.Error{Code: parse.InvalidQuery, Message: "Bad $regex value.", Err: err}
 	case hasCode(err, codeBadValue) && strings.Contains(err.Error(), "hint"):
 		return &parse.Error{Code: parse.InvalidQuery, Message: "hint: the class has no such index", Err: err}
-	case hasCode(err, codeRegexExecution):
-		return &parse.Error{Code: parse.InvalidQuery, Message: "Regular expression takes too long: it goes back too often for the stored values", Err: err}
+	case hasCode(err, codeRegexExecution), errors.Is(context.Cause(ctx), errPattern):
+		return &parse.Error{Code: parse.InvalidQuery, Message: query.SlowRegex, Err: err}
 	case hasCode(err, codeOverflow):
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
 	}

@@ -67,12 +67,18 @@ func open(t testing.TB) (storage.Store, *driver.Database) {
 // reopen returns another store on a database, as another server has it.
 func reopen(t testing.TB, db *driver.Database) storage.Store {
 	t.Helper()
+	return reopenWith(t, db, mongo.Options{})
+}
+
+func reopenWith(t testing.TB, db *driver.Database, o mongo.Options) storage.Store {
+	t.Helper()
 	u, err := url.Parse(os.Getenv("PARGO_TEST_MONGO_URL"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.Path = "/" + db.Name()
-	s, err := mongo.Open(t.Context(), mongo.Options{URI: u.String()})
+	o.URI = u.String()
+	s, err := mongo.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

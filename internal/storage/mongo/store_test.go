@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/mongo"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 )
@@ -212,5 +214,35 @@ func TestTransactor(t *testing.T) {
 	}
 	if n, err := s.Count(t.Context(), c, nil, nil); err != nil || n != 0 {
 		t.Errorf("%d objects after a rollback, %v", n, err)
+	}
+}
+
+// TestPatternTime: a query with a pattern that is more than text has a bound of
+// time, others have none.
+func TestPatternTime(t *testing.T) {
+	_, db := open(t)
+	s := reopenWith(t, db, mongo.Options{PatternTime: time.Nanosecond})
+	c := game()
+	insert(t, s, c, object("a", f("str", "some text")))
+	pattern := func(text string) query.Node {
+		n, err := query.NewRegex("str", text, "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for text, slow := range map[string]bool{`^some`: false, `me te`: false, `s.*x`: true, `(?=s)some`: true} {
+		_, err := s.Find(t.Context(), &storage.Find{Class: c, Where: pattern(text), Limit: 1})
+		if (parse.CodeOf(err) == parse.InvalidQuery) != slow || err != nil && !slow {
+			t.Errorf("find %s: %v", text, err)
+		}
+		_, err = s.Count(t.Context(), c, pattern(text), nil)
+		if (parse.CodeOf(err) == parse.InvalidQuery) != slow || err != nil && !slow {
+			t.Errorf("count %s: %v", text, err)
+		}
+	}
+	// Those that may go back for long wait for each other.
+	if j, ok := s.(storage.Judge); !ok || !j.Costly(pattern(`(a+)+`)) || j.Costly(pattern(`a+`)) {
+		t.Error("which patterns are costly is told wrongly")
 	}
 }

@@ -59,7 +59,6 @@ type DB struct {
 	providers []string // that have an index
 
 	readers *pool
-	slow    *slowLane
 	all     []*conn // for Close
 	wconn   *conn
 	shared  *pool // in memory: the pool of the one connection, else nil
@@ -86,8 +85,7 @@ var (
 // layout, is refused.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
-		slow: newSlowLane(),
-		log:  o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
+		log: o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 		providers: authProviders(o.AuthProviders),
 	}

@@ -19,22 +19,18 @@ var storedLimits = parse.Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}
 
 // Find implements [storage.Store].
 func (db *DB) Find(ctx context.Context, f *storage.Find) (out []*parse.Object, err error) {
-	err = db.slow.run(ctx, f.Where, func() error {
-		return db.timed(ctx, func(ctx context.Context, c *conn) error {
-			out, err = db.find(ctx, c, f)
-			return err
-		})
+	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
+		out, err = db.find(ctx, c, f)
+		return err
 	})
 	return out, err
 }
 
 // Count implements [storage.Store].
 func (db *DB) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (n int64, err error) {
-	err = db.slow.run(ctx, where, func() error {
-		return db.timed(ctx, func(ctx context.Context, c *conn) error {
-			n, err = db.count(ctx, c, class, where, advice)
-			return err
-		})
+	err = db.timed(ctx, func(ctx context.Context, c *conn) error {
+		n, err = db.count(ctx, c, class, where, advice)
+		return err
 	})
 	return n, err
 }

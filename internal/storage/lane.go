@@ -1,0 +1,133 @@
+package storage
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
+)
+
+const (
+	// slowQueue bounds those who wait: the last waits some seconds at worst.
+	slowQueue = 32
+	// slowRest is from which time on a query is followed by a rest of the same
+	// length, so that the lane never takes more than half a core.
+	slowRest = 20 * time.Millisecond
+)
+
+// Judge is a Store with patterns that cost more than [query.Costly] knows of.
+type Judge interface {
+	// Costly reports whether a condition may take time out of proportion to
+	// the stored texts.
+	Costly(where query.Node) bool
+}
+
+// Laned wraps a store so that one query at a time gets through whose pattern
+// may take long: such patterns may take their whole budget of time, and a few
+// of them at once would take all connections and cores from everybody else.
+// Queries inside of transactions, which no client can send, do not wait.
+//
+// Clients get code 155 with status 503 when too many wait.
+func Laned(s Store) Store {
+	l := &laned{Store: s, turn: make(chan struct{}, 1), costly: query.Costly}
+	if j := as[Judge](s); j != nil {
+		l.costly = j.Costly
+	}
+	return l
+}
+
+type laned struct {
+	Store
+	costly  func(query.Node) bool
+	turn    chan struct{}
+	waiting atomic.Int64
+}
+
+var (
+	_ Unwrapper  = (*laned)(nil)
+	_ Aggregator = (*laned)(nil)
+)
+
+// Unwrap implements [Unwrapper].
+func (l *laned) Unwrap() Store { return l.Store }
+
+// Find implements [Store].
+func (l *laned) Find(ctx context.Context, f *Find) ([]*parse.Object, error) {
+	leave, err := l.enter(ctx, f.Where)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return l.Store.Find(ctx, f)
+}
+
+// Count implements [Store].
+func (l *laned) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (int64, error) {
+	leave, err := l.enter(ctx, where)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	return l.Store.Count(ctx, class, where, advice)
+}
+
+// Aggregate implements [Aggregator].
+func (l *laned) Aggregate(ctx context.Context, a *Aggregate, emit func(*parse.Map) error) (int, error) {
+	x := AsAggregator(l.Store)
+	if x == nil {
+		return 0, ErrNotPushed
+	}
+	leave, err := l.enter(ctx, a.Where)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	return x.Aggregate(ctx, a, emit)
+}
+
+// ExplainAggregate implements [Aggregator].
+func (l *laned) ExplainAggregate(ctx context.Context, a *Aggregate, v query.Verbosity) (*parse.Map, int, error) {
+	x := AsAggregator(l.Store)
+	if x == nil {
+		return nil, 0, ErrNotPushed
+	}
+	leave, err := l.enter(ctx, a.Where)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer leave()
+	return x.ExplainAggregate(ctx, a, v)
+}
+
+// enter waits for the turn of a query if its condition has such a pattern;
+// leave must follow.
+func (l *laned) enter(ctx context.Context, where query.Node) (leave func(), err error) {
+	if !l.costly(where) {
+		return func() {}, nil
+	}
+	if l.waiting.Add(1) > slowQueue {
+		l.waiting.Add(-1)
+		return nil, &parse.Error{
+			Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
+			Message: "Too many slow queries are running at the moment. Try again soon.",
+		}
+	}
+	defer l.waiting.Add(-1)
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	began := time.Now()
+	return func() {
+		if took := time.Since(began); took > slowRest {
+			time.AfterFunc(took, func() { <-l.turn })
+			return
+		}
+		<-l.turn
+	}, nil
+}
