@@ -87,6 +87,7 @@ type client struct {
 	master       bool
 	ident        *identity
 	subs         map[parse.Value]*subscription // by requestId
+	size         int64                         // of the message that is handled
 
 	// unanswered counts pings since the last pong.
 	unanswered atomic.Int32

@@ -3,6 +3,7 @@ package livequery
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -77,6 +78,8 @@ type round struct {
 	tails    map[tailKey][]byte
 	// inclusions are the reads for includes, made when their events are written.
 	inclusions map[inclusionKey]*inclusion
+	// spent is what slow patterns have taken.
+	spent time.Duration
 }
 
 func newRound(h *Hub, ch *parse.Change) *round {

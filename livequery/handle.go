@@ -89,6 +89,7 @@ func (c *client) handle(msg []byte) (ok bool) {
 			ok = false
 		}
 	}()
+	c.size = int64(len(msg))
 	v, err := parse.Decode(msg, c.hub.opts.ParseLimits)
 	if err != nil {
 		c.undecodable(err)
@@ -168,7 +169,31 @@ func (c *client) drop(id parse.Value, sub *subscription) {
 	c.hub.shardOf(sub.class).remove(sub)
 	c.hub.detach(sub)
 	c.hub.release(sub.own)
-	c.hub.subscriptions.Add(-1)
+	c.hub.unreserve(sub.size)
+}
+
+// reserve counts a new subscription in, and refuses it beyond the limits.
+// unreserve must follow if it does not.
+func (h *Hub) reserve(c *client, replaces bool) error {
+	n, size := h.subscriptions.Add(1), h.messageBytes.Add(c.size)
+	var err error
+	switch o := &h.opts; {
+	case replaces:
+	case len(c.subs) >= o.MaxSubscriptions:
+		err = parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions, the limit is %d", o.MaxSubscriptions)
+	case n > int64(o.TotalSubscriptions), size > o.TotalMessageBytes:
+		err = parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions on this server at the moment")
+	}
+	if err != nil {
+		h.unreserve(c.size)
+		h.refused.Add(1)
+	}
+	return err
+}
+
+func (h *Hub) unreserve(size int64) {
+	h.subscriptions.Add(-1)
+	h.messageBytes.Add(-size)
 }
 
 func equalSecret(a, b string) bool {
@@ -225,7 +250,6 @@ func (c *client) subscribe(ctx context.Context, m *parse.Map) {
 		c.drop(requestID, old)
 	}
 	c.subs[requestID] = sub
-	c.hub.subscriptions.Add(1)
 	c.tell("subscribe")
 }
 
@@ -233,9 +257,15 @@ func (c *client) subscribe(ctx context.Context, m *parse.Map) {
 // place of old, which may be nil.
 func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *parse.Map, old *subscription) (*subscription, error) {
 	h := c.hub
-	if old == nil && len(c.subs) >= h.opts.MaxSubscriptions {
-		return nil, parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions, the limit is %d", h.opts.MaxSubscriptions)
+	if err := h.reserve(c, old != nil); err != nil {
+		return nil, err
 	}
+	entered := false
+	defer func() {
+		if !entered {
+			h.unreserve(c.size)
+		}
+	}()
 	qv, _ := m.Get("query")
 	q, _ := qv.(*parse.Map) // checkMessage saw to it
 	q, err := c.beforeSubscribe(ctx, m, q)
@@ -243,7 +273,7 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		return nil, err
 	}
 	sub := &subscription{
-		client: c, requestID: requestID, class: q.String("className"),
+		client: c, requestID: requestID, size: c.size, class: q.String("className"),
 		head: eventHead(c.member, requestID), base: c.ident,
 	}
 	sub.keys, sub.watch = stringList(q, "keys"), stringList(q, "watch")
@@ -283,6 +313,7 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		h.release(sub.own)
 		return nil, err
 	}
+	entered = true
 	return sub, nil
 }
 

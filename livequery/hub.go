@@ -64,6 +64,10 @@ type Hub struct {
 	subscriptions, distinct, events, dropped atomic.Int64
 	replayed, resyncs, changes, matchNanos   atomic.Int64
 	includeReads                             atomic.Int64
+	// messageBytes is the size of the messages that made the subscriptions.
+	messageBytes, refused, expelled atomic.Int64
+
+	patterns allowance
 }
 
 // NewHub returns a hub. It starts goroutines only once there are clients.
@@ -73,7 +77,8 @@ func NewHub(o Options) *Hub {
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
 		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
-		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
+		patterns: allowance{left: patternBurst},
+		turns:    make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
@@ -153,7 +158,7 @@ func (h *Hub) Stats() Stats {
 	return Stats{
 		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
-		IncludeReads: h.includeReads.Load(),
+		IncludeReads: h.includeReads.Load(), Refused: h.refused.Load(), Expelled: h.expelled.Load(), MessageBytes: h.messageBytes.Load(),
 	}
 }
 

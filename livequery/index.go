@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/parse"
@@ -28,6 +29,7 @@ type subscription struct {
 	viewKey     string // text of keys, watch, include and positions
 	positions   bool   // events tell their position, for the client to resume from
 	head        []byte // see eventHead
+	size        int64  // bytes of its message
 
 	// master, own (the token of the subscription) and base (the token of the
 	// connection), in this order, say who is asking.
@@ -91,6 +93,9 @@ type classIndex struct {
 	paths   []*pathIndex
 	scan    []*distinct // those without an equality to find them by
 	refused map[*subscription]struct{}
+	costly  int // how many of the queries are
+	// queryTime: see Hub.queryTime.
+	queryTime time.Duration
 }
 
 // pathIndex finds queries by the value that they ask for at one field.
@@ -103,12 +108,12 @@ type pathIndex struct {
 type distinct struct {
 	canon   string
 	matcher *query.Matcher
-	scan    *query.Scan // of matcher; only the shard's dispatcher touches it
-	strikes int         // how often the query took too long, likewise
-	field   string      // the field it is indexed by, or ""
-	values  []any       // of which a match has one
-	groups  []*group
-	byPlan  map[string]*group
+	scan    *query.Scan // of matcher; only the shard's dispatcher touches it, and who holds mu alone
+	record
+	field  string // the field it is indexed by, or ""
+	values []any  // of which a match has one
+	groups []*group
+	byPlan map[string]*group
 
 	// seen is the number of the last change this query was considered for.
 	// Only the shard's dispatcher touches it.
@@ -138,8 +143,8 @@ type view struct {
 	subs      []*subscription
 }
 
-func newClassIndex(name string, source *schema.Class) *classIndex {
-	ci := &classIndex{name: name, queries: map[string]*distinct{}, refused: map[*subscription]struct{}{}}
+func newClassIndex(name string, source *schema.Class, queryTime time.Duration) *classIndex {
+	ci := &classIndex{name: name, queryTime: queryTime, queries: map[string]*distinct{}, refused: map[*subscription]struct{}{}}
 	ci.define(source)
 	return ci
 }
@@ -183,7 +188,10 @@ func (ci *classIndex) place(sub *subscription, pl *planned) error {
 		if err != nil {
 			return err
 		}
-		d = &distinct{canon: canon, matcher: m, scan: m.Scan(), byPlan: map[string]*group{}}
+		d = &distinct{canon: canon, matcher: m, scan: m.Scan().Within(ci.queryTime), record: newRecord(pl.where), byPlan: map[string]*group{}}
+		if d.costly {
+			ci.costly++
+		}
 		ci.queries[canon] = d
 		ci.file(d, pl.where)
 	}
@@ -246,6 +254,9 @@ func (ci *classIndex) remove(sub *subscription) {
 		return
 	}
 	delete(ci.queries, d.canon)
+	if d.costly {
+		ci.costly--
+	}
 	ci.unfile(d)
 }
 

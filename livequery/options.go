@@ -23,15 +23,17 @@ type Authenticator interface {
 
 // Defaults of [Options].
 const (
-	DefaultQueueBytes       = 1 << 20
-	DefaultPingInterval     = 10 * time.Second
-	DefaultPatience         = 30 * time.Second
-	DefaultMaxMessageBytes  = 1 << 20
-	DefaultMaxSubscriptions = 1000
-	DefaultMaxPending       = 1 << 16
-	DefaultResumeWindow     = time.Minute
-	DefaultResumeChanges    = 1000
-	DefaultSessionAge       = 30 * time.Second
+	DefaultQueueBytes         = 1 << 20
+	DefaultPingInterval       = 10 * time.Second
+	DefaultPatience           = 30 * time.Second
+	DefaultMaxMessageBytes    = 1 << 20
+	DefaultMaxSubscriptions   = 1000
+	DefaultTotalSubscriptions = 250_000
+	DefaultTotalMessageBytes  = 128 << 20
+	DefaultMaxPending         = 1 << 16
+	DefaultResumeWindow       = time.Minute
+	DefaultResumeChanges      = 1000
+	DefaultSessionAge         = 30 * time.Second
 )
 
 // Bounds of messages beside those of [Options].
@@ -89,6 +91,10 @@ type Options struct {
 	MaxMessageBytes int64
 	// MaxSubscriptions bounds the subscriptions of one client.
 	MaxSubscriptions int
+	// TotalSubscriptions bounds those of all clients, and TotalMessageBytes the
+	// size of the messages that made them, which they keep some times over.
+	TotalSubscriptions int
+	TotalMessageBytes  int64
 	// MaxPending bounds the changes of one shard that wait to be matched; over
 	// it subscribers of the class are closed with CloseResync.
 	MaxPending int
@@ -143,6 +149,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxSubscriptions <= 0 {
 		o.MaxSubscriptions = DefaultMaxSubscriptions
+	}
+	if o.TotalSubscriptions <= 0 {
+		o.TotalSubscriptions = DefaultTotalSubscriptions
+	}
+	if o.TotalMessageBytes <= 0 {
+		o.TotalMessageBytes = DefaultTotalMessageBytes
 	}
 	if o.MaxPending <= 0 {
 		o.MaxPending = DefaultMaxPending
@@ -199,4 +211,7 @@ type Stats struct {
 	Changes         int64 `json:"changes"`         // changes matched with subscriptions
 	MatchNanos      int64 `json:"matchNanos"`      // time spent on matching them and on queueing events
 	IncludeReads    int64 `json:"includeReads"`    // reads of objects that events include
+	MessageBytes    int64 `json:"messageBytes"`    // size of the messages that made the subscriptions
+	Refused         int64 `json:"refused"`         // subscriptions beyond a limit
+	Expelled        int64 `json:"expelled"`        // subscriptions ended for patterns that took too long
 }

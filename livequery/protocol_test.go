@@ -119,6 +119,21 @@ func TestProtocol(t *testing.T) {
 			{sub(`{"className":"Item","where":{"a":1}}`), subscribed},
 			{`{"op":"subscribe","requestId":2,"query":{"className":"Item","where":{}}}`, `{"op":"error","error":"Too many subscriptions, the limit is 1","code":155,"reconnect":false,"requestId":2}`},
 		}},
+		{"limit of all subscriptions", livequery.Options{TotalSubscriptions: 1}, [][]string{
+			{hello, connected},
+			{sub(`{"className":"Item","where":{}}`), subscribed},
+			{sub(`{"className":"Item","where":{"a":1}}`), subscribed}, // in its place
+			{`{"op":"subscribe","requestId":2,"query":{"className":"Item","where":{}}}`, `{"op":"error","error":"Too many subscriptions on this server at the moment","code":155,"reconnect":false,"requestId":2}`},
+			{`{"op":"unsubscribe","requestId":1}`, `{"op":"unsubscribed","clientId":"ID","requestId":1}`},
+			{sub(`{"className":"Staff","where":{}}`), `{"op":"error","error":"Permission denied","code":119,"reconnect":false,"requestId":1}`}, // takes no place
+			{`{"op":"subscribe","requestId":1,"query":{"className":"Item","where":{}}}`, subscribed},
+		}},
+		{"limit of all messages", livequery.Options{TotalMessageBytes: 200}, [][]string{
+			{hello, connected},
+			{sub(`{"className":"Item","where":{}}`), subscribed},
+			{`{"op":"subscribe","requestId":2,"query":{"className":"Item","where":{"a":"` + strings.Repeat("x", 200) + `"}}}`, `{"op":"error","error":"Too many subscriptions on this server at the moment","code":155,"reconnect":false,"requestId":2}`},
+			{sub(`{"className":"Item","where":{}}`), subscribed},
+		}},
 		{"refusals", livequery.Options{}, [][]string{
 			{hello, connected},
 			{sub(`{"className":"Staff","where":{}}`), `{"op":"error","error":"Permission denied","code":119,"reconnect":false,"requestId":1}`},

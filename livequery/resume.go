@@ -1,6 +1,7 @@
 package livequery
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	ackInterval = time.Second
 	// maxLost bounds the subscriptions of broken connections that are kept.
 	maxLost = 100_000
+	// maxInstallation is how long an installation's id may be to be kept; SDKs
+	// send 36 letters.
+	maxInstallation = 200
 )
 
 // ring keeps the last changes of a class, for clients that come back. It is
@@ -203,13 +207,23 @@ func (s *shard) confirm(sub *subscription, from resume) {
 }
 
 // replay returns the frames of changes that a subscription has missed, as its
-// rights now are; fits is false if they are more than its queue takes.
+// rights now are; fits is false if they are more than its queue takes, or its
+// pattern takes too long for them.
 func (s *shard) replay(sub *subscription, kept *ring, missed []kept, first uint64) (frames []frame, fits bool) {
-	size := 0
+	size, spent := 0, time.Duration(0)
+	d := sub.view.group.query
 	for i := range missed {
 		r := newRound(s.hub, &missed[i].change)
 		r.position = kept.position(first + uint64(i))
-		f, ok := r.forOne(sub)
+		mb, ma := r.match(d)
+		if d.patterned {
+			took := d.scan.Spent()
+			s.hub.patterns.take(s.hub.clock(), took)
+			if spent += took; d.scan.Err() != nil || spent > patternTime {
+				return nil, false
+			}
+		}
+		f, ok := r.forOne(sub, mb, ma)
 		if !ok {
 			continue
 		}
@@ -230,10 +244,11 @@ type lostKey struct {
 
 // lostSub is a subscription whose connection broke.
 type lostSub struct {
-	class, where, view, user string
-	master                   bool
-	since                    int64 // until when the client has surely had everything
-	until                    int64 // when it is forgotten
+	class, user string
+	query       [sha256.Size]byte // of where and view, which may be long
+	master      bool
+	since       int64 // until when the client has surely had everything
+	until       int64 // when it is forgotten
 }
 
 // lostSubs are the subscriptions that a client may come back to: those of
@@ -288,12 +303,13 @@ func (s *subscription) progress() int64 {
 // identify describes a subscription such that equal ones go on with each other.
 func (s *subscription) identify(h *Hub) lostSub {
 	p := s.principal(h.stranger)
-	return lostSub{class: s.class, where: query.Canonical(s.where), view: s.viewKey, user: p.UserID, master: s.master != nil}
+	asked := sha256.Sum256([]byte(query.Canonical(s.where) + "\x00\x00" + s.viewKey))
+	return lostSub{class: s.class, query: asked, user: p.UserID, master: s.master != nil}
 }
 
 // remember keeps the subscriptions of a client whose connection broke.
 func (h *Hub) remember(c *client) {
-	if !h.resumes() || c.installation == "" || len(c.subs) == 0 {
+	if !h.resumes() || c.installation == "" || len(c.installation) > maxInstallation || len(c.subs) == 0 {
 		return
 	}
 	now := h.clock()

@@ -30,7 +30,9 @@ type shard struct {
 	// Owned by the dispatcher.
 	seq  uint64
 	late []*subscription
-	slow []*distinct // queries that took too long too often
+	slow []*distinct // queries to be ended
+	// costly are those that are to be considered last.
+	costly []*distinct
 }
 
 // publish queues changes that subscribers may care for. It never waits for
@@ -142,7 +144,7 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 		if p := recover(); p != nil {
 			s.hub.log.ErrorContext(ctx, "live query change panicked", "class", ch.Class, "panic", p, "stack", string(debug.Stack()))
 			s.hub.dropped.Add(1)
-			s.late, s.slow = nil, nil
+			s.late, s.slow, s.costly = nil, nil, nil
 			s.resync(ch.Class)
 		}
 	}()
@@ -185,10 +187,15 @@ func (s *shard) consult(r *round) {
 	}
 	s.seq++
 	visit := func(d *distinct) {
-		if d.seen != s.seq {
-			d.seen = s.seq
-			s.consider(r, d)
+		if d.seen == s.seq {
+			return
 		}
+		d.seen = s.seq
+		if d.costly {
+			s.costly = append(s.costly, d)
+			return
+		}
+		s.consider(r, d)
 	}
 	for _, p := range ci.paths {
 		p.find(r.change.Before, visit)
@@ -197,19 +204,15 @@ func (s *shard) consult(r *round) {
 	for _, d := range ci.scan {
 		visit(d)
 	}
+	if len(s.costly) > 0 {
+		s.considerLast(r)
+	}
 }
 
 // consider matches one query against both states of a change and tells its
 // subscribers.
 func (s *shard) consider(r *round, d *distinct) {
-	mb, ma := r.match(d)
-	if d.scan.Err() != nil {
-		// It says nothing about this change; later ones may be easier.
-		if d.strikes++; d.strikes == mostStrikes {
-			s.slow = append(s.slow, d)
-		}
-		return
-	}
+	mb, ma := s.match(r, d)
 	if !mb && !ma {
 		return
 	}
@@ -226,35 +229,25 @@ func (s *shard) consider(r *round, d *distinct) {
 }
 
 // match reports whether the query holds before and after the change.
+func (s *shard) match(r *round, d *distinct) (before, after bool) {
+	if !d.patterned {
+		return r.match(d)
+	}
+	d.before, d.after = false, false
+	if s.exhausted(r, d) {
+		return false, false
+	}
+	before, after = r.match(d)
+	if s.charge(r, d) {
+		d.before, d.after = before, after
+	}
+	return d.before, d.after
+}
+
 func (r *round) match(d *distinct) (before, after bool) {
 	ch := r.change
 	d.scan.Reset()
 	return ch.Before != nil && d.scan.Match(ch.Before), ch.After != nil && d.scan.Match(ch.After)
-}
-
-// mostStrikes is how often a query may take too long before it is ended: it
-// keeps the changes of its class from everybody else.
-const mostStrikes = 3
-
-// expel ends the subscriptions to a query that took too long too often.
-func (s *shard) expel(class string, d *distinct) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ci := s.classes[class]
-	if ci == nil {
-		return
-	}
-	var subs []*subscription
-	for _, g := range d.groups {
-		for _, v := range g.views {
-			subs = append(subs, v.subs...)
-		}
-	}
-	for _, sub := range subs {
-		s.leave(ci, sub)
-		sub.client.send(errorFrame(parse.InvalidQuery, "The regular expression of the subscription took too long too often: it has ended.", false, sub.requestID))
-	}
-	s.tidy(ci)
 }
 
 // decide returns what a group is told, with the states as it may see them.
@@ -316,18 +309,23 @@ func (s *shard) postpone(v *view) {
 func (s *shard) deliverLate(r *round, sub *subscription) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if f, ok := r.forOne(sub); ok && sub.client.enqueue(f) {
+	if sub.view == nil {
+		return
+	}
+	d := sub.view.group.query
+	mb, ma := d.before, d.after // a pattern is asked once
+	if !d.patterned || d.seen != s.seq {
+		d.seen = s.seq
+		mb, ma = s.match(r, d)
+	}
+	if f, ok := r.forOne(sub, mb, ma); ok && sub.client.enqueue(f) {
 		s.hub.events.Add(1)
 	}
 }
 
 // forOne returns the frame for one subscription, if it gets any.
-func (r *round) forOne(sub *subscription) (frame, bool) {
+func (r *round) forOne(sub *subscription, mb, ma bool) (frame, bool) {
 	v := sub.view
-	if v == nil {
-		return frame{}, false
-	}
-	mb, ma := r.match(v.group.query)
 	ev, obj, orig := r.decide(v.group, mb, ma)
 	if ev.name == "" || v.ignores(ev, r.change) {
 		return frame{}, false
@@ -347,7 +345,7 @@ func (s *shard) add(sub *subscription, whereErr error, old *subscription, from r
 	defer s.mu.Unlock()
 	ci := s.classes[sub.class]
 	if ci == nil {
-		ci = newClassIndex(sub.class, source)
+		ci = newClassIndex(sub.class, source, s.hub.queryTime())
 		s.classes[sub.class] = ci
 		s.active.Store(sub.class, nil)
 	}
@@ -355,6 +353,9 @@ func (s *shard) add(sub *subscription, whereErr error, old *subscription, from r
 	pl, err := s.hub.plan(sub, ci.def)
 	if err == nil {
 		err = whereErr
+	}
+	if err == nil {
+		err = s.admit(ci, pl.where)
 	}
 	if err == nil {
 		err = s.place(ci, sub, pl)

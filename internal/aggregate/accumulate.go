@@ -1,7 +1,6 @@
 package aggregate
 
 import (
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -207,7 +206,7 @@ func (c *compiler) howMany(op string, v parse.Value) (int, error) {
 	}
 	lim := c.o.Limits
 	lim.Steps = min(lim.Steps, constantSteps) // nobody can end it
-	once := &run{ctx: context.Background(), lim: lim, steps: new(int), finding: new(time.Duration)}
+	once := &run{lim: lim, steps: new(int), finding: new(time.Duration)}
 	if v, err = x(&env{r: once, root: missing{}, doc: missing{}}); err != nil {
 		return 0, err
 	}

@@ -9,7 +9,7 @@ import (
 
 // run is the state of one execution.
 type run struct {
-	ctx   context.Context
+	ctx   context.Context // nil for a constant
 	p     *Pipeline
 	lim   Limits
 	steps *int      // of all pipelines of the request
@@ -36,9 +36,17 @@ func (r *run) step() error {
 		return err
 	}
 	if *r.steps&1023 == 0 {
-		return r.ctx.Err()
+		return r.ended()
 	}
 	return nil
+}
+
+// ended returns the error of a request that has ended.
+func (r *run) ended() error {
+	if r.ctx == nil {
+		return nil
+	}
+	return r.ctx.Err()
 }
 
 // take counts n steps.

@@ -346,7 +346,7 @@ func findAll(r *run, re *regexp.Regexp, s string) ([][]int, error) {
 		if *r.finding > findTime {
 			return nil, &parse.Error{Code: parse.InvalidQuery, Message: query.SlowRegex}
 		}
-		if err := r.ctx.Err(); err != nil {
+		if err := r.ended(); err != nil {
 			return nil, err
 		}
 	}

@@ -26,6 +26,8 @@ type LiveQueryOptions struct {
 	KeyPairs         map[string]string `json:"keyPairs"`
 	WebsocketTimeout int               `json:"websocketTimeout"` // ms between pings
 	QueueBytes       int               `json:"queueBytes"`       // per client
+	// MaxSubscriptions bounds the subscriptions of all clients (0: 250,000).
+	MaxSubscriptions int `json:"maxSubscriptions"`
 	// ResumeWindow is how many seconds a client that lost its connection may
 	// take to come back and get what it missed; 0: it gets nothing; absent: 60.
 	ResumeWindow *int `json:"resumeWindow"`
@@ -100,6 +102,9 @@ func (c *Config) checkLive(p *Problems) {
 	l, s := &c.LiveQuery, &c.LiveQueryServerOptions
 	if ms := l.RegexTimeout; ms != nil && *ms < 0 {
 		p.addf("liveQuery.regexTimeout must not be negative, it is %d.", *ms)
+	}
+	if s.MaxSubscriptions < 0 {
+		p.addf("liveQueryServerOptions.maxSubscriptions must not be negative.")
 	}
 	for _, r := range []struct {
 		option, url string
