@@ -26,7 +26,7 @@ const (
 // each row: one statement serves any number of rows.
 type cell struct{ array, cast string }
 
-// cells are those of table.inserts, in its order.
+// cells are those of an INSERT, in its order.
 func (t *table) cells() (list []cell) {
 	if t.ownID {
 		list = append(list, cell{array: "text[]"})
@@ -41,23 +41,25 @@ func (t *table) cells() (list []cell) {
 	return list
 }
 
-// many returns the statement that inserts rows which are given by columns.
-func (t *table) many() string {
-	var from, to strings.Builder
+// inserts returns the statement that inserts one row, given by its values, and
+// the one that inserts rows given by columns.
+func (t *table) inserts(columns []string) (one, many string) {
+	var values, from, to, names strings.Builder
 	for i, c := range t.cells() {
 		if i > 0 {
-			from.WriteString(", ")
-			to.WriteString(", ")
+			for _, b := range [...]*strings.Builder{&values, &from, &to, &names} {
+				b.WriteString(", ")
+			}
 		}
 		n := strconv.Itoa(i + 1)
-		to.WriteString("c" + n + c.cast)
+		values.WriteString("$" + n)
 		from.WriteString("$" + n + "::" + c.array)
+		to.WriteString("c" + n + c.cast)
+		names.WriteString("c" + n)
 	}
-	names := make([]string, len(t.cells()))
-	for i := range names {
-		names[i] = "c" + strconv.Itoa(i+1)
-	}
-	return t.inserts + "SELECT " + to.String() + " FROM unnest(" + from.String() + ") AS u(" + strings.Join(names, ", ") + ")"
+	head := "INSERT INTO " + t.sql + " (" + strings.Join(columns, ", ") + ") "
+	return head + "VALUES (" + values.String() + ")",
+		head + "SELECT " + to.String() + " FROM unnest(" + from.String() + ") AS u(" + names.String() + ")"
 }
 
 // byColumns turns rows into the arguments of table.many.
@@ -66,43 +68,21 @@ func byColumns(rows [][]any) []any {
 	for c := range args {
 		list := make([]any, len(rows))
 		for r := range rows {
-			v := rows[r][c]
-			if texts, ok := v.([]string); ok {
-				v = literal(texts)
-			}
-			list[r] = v
+			list[r] = rows[r][c]
 		}
 		args[c] = list
 	}
 	return args
 }
 
-var escapeElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// literal writes a text[] as a text.
-func literal(list []string) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, s := range list {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('"')
-		b.WriteString(escapeElement.Replace(s))
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return b.String()
-}
-
 // insertRows inserts all rows or none.
 func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
 	if len(rows) == 1 {
-		_, err := q.Exec(ctx, t.one(len(rows[0])), rows[0]...)
+		_, err := q.Exec(ctx, t.one, rows[0]...)
 		return err
 	}
 	if len(rows) <= mostRows {
-		_, err := q.Exec(ctx, t.many(), byColumns(rows)...)
+		_, err := q.Exec(ctx, t.many, byColumns(rows)...)
 		return err
 	}
 	return pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
@@ -151,7 +131,7 @@ func (d *DB) insertChunk(ctx context.Context, t *table, objects []*parse.Object,
 	stored := make(map[string]int, len(rows))
 	err := d.write(ctx, "insert", t.class.Name, func(ctx context.Context, q querier) error {
 		clear(stored)
-		_, err := each(ctx, q, t.many()+" ON CONFLICT DO NOTHING RETURNING "+colID, byColumns(rows), func(raw [][]byte, _ []int16) (bool, error) {
+		_, err := each(ctx, q, t.many+" ON CONFLICT DO NOTHING RETURNING "+colID, byColumns(rows), func(raw [][]byte, _ []int16) (bool, error) {
 			stored[string(raw[0])]++
 			return true, nil
 		})

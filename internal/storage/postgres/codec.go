@@ -174,12 +174,29 @@ func (c *column) scalar(v parse.Value) (out any, ok bool) {
 	return nil, false
 }
 
-// subjects returns who has a right; nil without an ACL.
+// subjects returns who has a right, as the text of a text[]; nil without an ACL.
 func subjects(acl *parse.ACL, write bool) any {
 	if acl == nil {
 		return nil
 	}
-	return acl.Subjects(write)
+	b := append(make([]byte, 0, 64), '{')
+	for _, e := range acl.Entries() {
+		if write && !e.Write || !write && !e.Read {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		for i := range len(e.Subject) {
+			if c := e.Subject[i]; c == '"' || c == '\\' {
+				b = append(b, '\\')
+			}
+			b = append(b, e.Subject[i])
+		}
+		b = append(b, '"')
+	}
+	return string(append(b, '}'))
 }
 
 // binaryFormat is the code of values in binary.
@@ -371,6 +388,13 @@ func (r *reader) object(raw [][]byte) (*parse.Object, error) {
 		}
 		at = 5
 	}
+	there := 0
+	for _, b := range raw[at : at+len(r.columns)] {
+		if b != nil {
+			there++
+		}
+	}
+	o.Fields.Grow(there)
 	for i, c := range r.columns {
 		v, ok, err := c.decode(raw[at+i], r.formats[at+i])
 		if err != nil {

@@ -109,9 +109,12 @@ type table struct {
 	id   string // the expression of the id
 	// ownID: there is a column of ids.
 	ownID bool
-	// selects are all columns, as a list.
-	selects string
-	inserts string // INSERT INTO t (…)
+	// selects are all columns, as a list; old, those of the relation old.
+	selects, old string
+	all          []*column
+	// one inserts a row, whose columns are the arguments; many inserts rows,
+	// whose columns are arrays.
+	one, many string
 	// uniques finds an index by the name of the violated constraint.
 	uniques map[string]*schema.Index
 }
@@ -207,7 +210,12 @@ func newTable(c *schema.Class, there map[string]bool) *table {
 		list, insert = append(list, t.columns[i].sql), append(insert, t.columns[i].sql)
 	}
 	t.selects = strings.Join(list, ", ")
-	t.inserts = "INSERT INTO " + t.sql + " (" + strings.Join(insert, ", ") + ") "
+	t.old = "old." + strings.ReplaceAll(t.selects, `, "`, `, old."`)
+	t.all = make([]*column, len(t.columns))
+	for i := range t.columns {
+		t.all[i] = &t.columns[i]
+	}
+	t.one, t.many = t.inserts(insert)
 	t.uniques = map[string]*schema.Index{}
 	for i := range c.Indexes {
 		if ix := &c.Indexes[i]; ix.Unique {
@@ -224,11 +232,7 @@ func newTable(c *schema.Class, there map[string]bool) *table {
 // selected returns the columns to read for a list of fields, and their SQL.
 func (t *table) selected(keys []string) (columns []*column, sql string) {
 	if keys == nil {
-		columns = make([]*column, len(t.columns))
-		for i := range t.columns {
-			columns[i] = &t.columns[i]
-		}
-		return columns, t.selects
+		return t.all, t.selects
 	}
 	var b strings.Builder
 	b.WriteString(t.id)

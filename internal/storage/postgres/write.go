@@ -3,9 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,20 +45,6 @@ func (s *session) Insert(ctx context.Context, class *schema.Class, objects []*pa
 			return t.duplicated(t.insertRows(ctx, q, rows))
 		})
 	})
-}
-
-// one returns the statement that inserts one row.
-func (t *table) one(n int) string {
-	var b strings.Builder
-	b.WriteString(t.inserts + "VALUES (")
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "$%d", i+1)
-	}
-	b.WriteByte(')')
-	return b.String()
 }
 
 // Update implements [storage.Store].
@@ -117,8 +101,7 @@ func (d *DB) update(ctx context.Context, q querier, t *table, u *storage.Update)
 
 // reader returns one for all columns.
 func (t *table) reader() *reader {
-	columns, _ := t.selected(nil)
-	return &reader{t: t, columns: columns}
+	return &reader{t: t, columns: t.all}
 }
 
 // applied returns what an update makes of an object.
@@ -218,13 +201,8 @@ func (t *table) direct(u *storage.Update) (sql string, args []any, ok bool, err 
 		return "", nil, false, nil
 	}
 	w.Add(" FROM old WHERE new." + colID + " = old." + colID + " RETURNING ")
-	w.Add(t.prefixed("old."))
+	w.Add(t.old)
 	return string(w.SQL), w.Args, true, nil
-}
-
-// prefixed is the list of all columns of a relation of that name.
-func (t *table) prefixed(name string) string {
-	return name + strings.ReplaceAll(t.selects, `, "`, ", "+name+`"`)
 }
 
 // updateLocked reads the row and locks it, and writes what the operations change.
