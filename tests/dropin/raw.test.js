@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 
 import { differences, dump } from './dump.js';
 import { names } from './known.js';
-import { databases, skipped, starters } from './servers.js';
+import { onAll, skipped, starters } from './servers.js';
 import { change, create } from './world.js';
 
 test('what is stored', { skip: skipped }, () => {});
@@ -16,32 +16,30 @@ test('the differences that are meant are told', () => {
   assert.deepEqual(names.filter((name) => !text.includes(`| ${name} |`)), []);
 });
 
-for (const kind of databases()) {
-  describe(`stored on ${kind.name}`, () => {
-    test('the same by both', async () => {
-      const since = Date.now();
-      const stored = { 'parse-server': {}, pargo: {} };
-      for (const [name, start] of Object.entries(starters)) {
-        const database = await kind.new();
+onAll('stored', (kind) => {
+  test('the same by both', async () => {
+    const since = Date.now();
+    const stored = { 'parse-server': {}, pargo: {} };
+    for (const [name, start] of Object.entries(starters)) {
+      const database = await kind.new();
+      try {
+        const server = await start(database);
         try {
-          const server = await start(database);
-          try {
-            const tokens = await create(server.client, 'X');
-            stored[name].created = await dump(database, since);
-            await change(server.client, 'X', tokens);
-            stored[name].changed = await dump(database, since);
-          } finally {
-            await server.stop();
-          }
+          const tokens = await create(server.client, 'X');
+          stored[name].created = await dump(database, since);
+          await change(server.client, 'X', tokens);
+          stored[name].changed = await dump(database, since);
         } finally {
-          await database.drop();
+          await server.stop();
         }
+      } finally {
+        await database.drop();
       }
-      for (const state of ['created', 'changed']) {
-        const [left, right] = Object.values(stored).map((s) => s[state]);
-        assert.ok(Object.keys(left).length > 12, 'there is something to compare');
-        assert.deepEqual(differences(left, right, 'parse-server', 'pargo'), [], state);
-      }
-    });
+    }
+    for (const state of ['created', 'changed']) {
+      const [left, right] = Object.values(stored).map((s) => s[state]);
+      assert.ok(Object.keys(left).length > 12, 'there is something to compare');
+      assert.deepEqual(differences(left, right, 'parse-server', 'pargo'), [], state);
+    }
   });
-}
+});

@@ -23,7 +23,7 @@ export const names = (tag) => ({
 
 // A pointer in each place where one can stand, and the other values that are
 // more than JSON.
-const nested = (n, tag) => ({
+export const nested = (n, tag) => ({
   text: 'tëxt 𝄞', number: 1.5, int: 7, big: 9007199254740991, no: null, yes: true, list: [1, 'two', null, [3], { four: 4 }],
   when: date('2021-02-03T04:05:06.789Z'), where: geo(10.5, -20.25), data: bytes('aGVsbG8='), who: pointer('_User', n.id('ann')),
   deep: { er: { still: [pointer(n.all, n.id('a')), date('1969-12-31T23:59:59.999Z')] } }, empty: {}, none: [], tag,
