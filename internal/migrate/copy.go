@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,7 +133,7 @@ func (r *run) insert(ctx context.Context, j *job, objects []*parse.Object) error
 	var wg sync.WaitGroup
 	for at := 0; at < len(objects); at += part {
 		end := min(at+part, len(objects))
-		wg.Go(func() { copy(errs[at:end], storage.InsertEach(ctx, r.to, j.target, objects[at:end])) })
+		wg.Go(func() { copy(errs[at:end], insertAll(ctx, r.to, j.target, objects[at:end])) })
 	}
 	wg.Wait()
 	refused := map[int]error{}
@@ -163,6 +164,20 @@ func (r *run) insert(ctx context.Context, j *job, objects []*parse.Object) error
 		j.report.Present++
 	}
 	return nil
+}
+
+// insertAll writes objects as one, which is faster, and each for itself only if
+// some are there already.
+func insertAll(ctx context.Context, s storage.Store, class *schema.Class, objects []*parse.Object) []error {
+	err := s.Insert(ctx, class, objects)
+	if err == nil {
+		return make([]error, len(objects))
+	}
+	var away *storage.UnavailableError
+	if errors.As(err, &away) || ctx.Err() != nil {
+		return slices.Repeat([]error{err}, len(objects))
+	}
+	return storage.InsertEach(ctx, s, class, objects)
 }
 
 // copyLinks writes the members that some owners have in a relation.

@@ -18,6 +18,9 @@ var _ storage.Bulk = (*DB)(nil)
 const (
 	// mostRows is how many rows one statement inserts at most.
 	mostRows = 1000
+	// copyRows is from how many rows on the COPY protocol carries them in less
+	// time than an INSERT, whose values the server reads from arrays.
+	copyRows = 50
 	// mostUpdates is how many updates are one transaction at most.
 	mostUpdates = 100
 )
@@ -81,20 +84,12 @@ func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
 		_, err := q.Exec(ctx, t.one, rows[0]...)
 		return err
 	}
-	if len(rows) <= mostRows {
+	if len(rows) < copyRows {
 		_, err := q.Exec(ctx, t.many, byColumns(rows)...)
 		return err
 	}
-	return pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
-		for len(rows) > 0 {
-			n := min(len(rows), mostRows)
-			if err := t.insertRows(ctx, tx, rows[:n]); err != nil {
-				return err
-			}
-			rows = rows[n:]
-		}
-		return nil
-	})
+	_, err := q.CopyFrom(ctx, pgx.Identifier{unquote(t.sql)}, t.into, pgx.CopyFromRows(rows))
+	return err
 }
 
 // InsertEach implements [storage.Bulk]: one statement leaves out what is there

@@ -52,6 +52,11 @@ func shorten(name string) string {
 // quote makes an identifier of a name.
 func quote(name string) string { return sqlgen.Quote(name) }
 
+// unquote is the inverse of quote.
+func unquote(sql string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(sql, `"`), `"`), `""`, `"`)
+}
+
 // internalColumns are those of users that no schema lists.
 var internalColumns = []struct {
 	name string
@@ -115,6 +120,8 @@ type table struct {
 	// one inserts a row, whose columns are the arguments; many inserts rows,
 	// whose columns are arrays.
 	one, many string
+	// into are the names of those columns, not quoted.
+	into []string
 	// uniques finds an index by the name of the violated constraint.
 	uniques map[string]*schema.Index
 }
@@ -216,6 +223,9 @@ func newTable(c *schema.Class, there map[string]bool) *table {
 		t.all[i] = &t.columns[i]
 	}
 	t.one, t.many = t.inserts(insert)
+	for _, name := range insert {
+		t.into = append(t.into, unquote(name))
+	}
 	t.uniques = map[string]*schema.Index{}
 	for i := range c.Indexes {
 		if ix := &c.Indexes[i]; ix.Unique {
