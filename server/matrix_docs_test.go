@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // matrixDoc has the tables that people read, between two marks.
@@ -18,25 +19,32 @@ const (
 // document compares the tables in the docs with the data of the test, or writes them.
 func (m *matrix) document() {
 	m.t.Helper()
-	text, err := os.ReadFile(matrixDoc)
+	documented(m.t, matrixDoc, matrixBegins, matrixEnds, m.tables())
+}
+
+// documented compares the text between two marks of a document with the one
+// that the test knows, or writes it.
+func documented(t *testing.T, doc, begins, ends, want string) {
+	t.Helper()
+	text, err := os.ReadFile(doc)
 	if err != nil {
-		m.t.Fatal(err)
+		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), matrixBegins)
-	_, after, closed := strings.Cut(rest, matrixEnds)
+	before, rest, ok := strings.Cut(string(text), begins)
+	_, after, closed := strings.Cut(rest, ends)
 	if !ok || !closed {
-		m.t.Fatalf("%s has no place for the matrix", matrixDoc)
+		t.Fatalf("%s has no place for the table of this test", doc)
 	}
-	want := before + matrixBegins + m.tables() + matrixEnds + after
-	if want == string(text) {
+	all := before + begins + want + ends + after
+	if all == string(text) {
 		return
 	}
 	if !*update {
-		m.t.Errorf("the matrix in %s is not that of the test: go test ./server -run TestMatrix -update", matrixDoc)
+		t.Errorf("the table in %s is not that of the test: run it with -update", doc)
 		return
 	}
-	if err := os.WriteFile(matrixDoc, []byte(want), 0o600); err != nil {
-		m.t.Fatal(err)
+	if err := os.WriteFile(doc, []byte(all), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -67,6 +67,7 @@ func (s *Server) exposeDatabase(w *text.Writer) {
 	}
 	w.One("pargo_database_up", "gauge", "1, or 0 while the database cannot be reached.", up)
 	w.One("pargo_database_in_flight", "gauge", "Operations of the database under way.", float64(d.InFlight))
+	w.One("pargo_database_operations_total", "counter", "Operations of the database carried out; a transaction is one.", float64(d.Ended))
 	w.One("pargo_database_refused_total", "counter", "Operations refused because the database was away or too many were under way.", float64(d.Refused))
 }
 

@@ -116,14 +116,15 @@ func (g *Guard) Unwrap() Store { return g.Store }
 
 // GuardStats are the counters of a [Guard].
 type GuardStats struct {
-	Away     bool  // the database is known to be away
-	InFlight int64 // operations under way
-	Refused  int64 // operations refused since the start
+	Away     bool   // the database is known to be away
+	InFlight int64  // operations under way
+	Ended    uint64 // operations carried out since the start, a transaction being one
+	Refused  int64  // operations refused since the start
 }
 
 // Stats returns the counters.
 func (g *Guard) Stats() GuardStats {
-	return GuardStats{Away: g.away.Load(), InFlight: g.inFlight.Load(), Refused: g.refused.Load()}
+	return GuardStats{Away: g.away.Load(), InFlight: g.inFlight.Load(), Ended: g.ended.Load(), Refused: g.refused.Load()}
 }
 
 // Close implements [Store].

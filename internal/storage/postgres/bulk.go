@@ -154,23 +154,25 @@ func (d *DB) UpdateEach(ctx context.Context, updates []*storage.Update) []storag
 	for i := 0; i < len(updates); {
 		b := &pgx.Batch{}
 		var tables []*table
+		var guards []bool
 		for _, u := range updates[i:min(len(updates), i+mostUpdates)] {
 			t := d.tables.of(u.Class)
 			if len(storage.Claims(u.Class, u.Ops)) > 0 {
 				break
 			}
-			sql, args, ok, err := t.direct(u)
+			sql, args, guarded, ok, err := t.direct(u)
 			if err != nil || !ok {
 				break
 			}
 			b.Queue(sql, args...)
-			tables = append(tables, t)
+			tables, guards = append(tables, t), append(guards, guarded)
 		}
 		n := len(tables)
-		if n < 2 || !d.together(ctx, b, tables, updates[i:i+n], out[i:i+n]) {
-			n = max(n, 1)
-			for k := range updates[i : i+n] {
-				r := &out[i+k]
+		together := n > 1 && d.together(ctx, b, tables, updates[i:i+n], out[i:i+n])
+		n = max(n, 1)
+		for k := range updates[i : i+n] {
+			r := &out[i+k]
+			if !together || guards[k] && errors.Is(r.Err, storage.ErrNotFound) {
 				r.Before, r.After, r.Err = d.Update(ctx, updates[i+k])
 			}
 		}

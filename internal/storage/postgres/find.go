@@ -45,7 +45,7 @@ func (s *session) Count(ctx context.Context, class *schema.Class, where query.No
 func (d *DB) onTable(ctx context.Context, q querier, class *schema.Class, fn func(t *table) error) error {
 	t := d.tables.of(class)
 	err := fn(t)
-	if _, inTx := q.(pgx.Tx); inTx || err == nil {
+	if _, inTx := q.(*transaction); inTx || err == nil {
 		return err
 	}
 	switch codeOf(err) {
@@ -199,7 +199,7 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 	}
 	r := reader{t: s.t, columns: s.columns}
 	giveUp, seen := func() {}, 0
-	if _, inTx := q.(pgx.Tx); scan != nil && limit > 0 && !inTx {
+	if _, inTx := q.(*transaction); scan != nil && limit > 0 && !inTx {
 		ctx, giveUp = context.WithCancel(ctx)
 		defer giveUp()
 	}

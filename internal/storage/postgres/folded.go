@@ -19,7 +19,7 @@ func (d *DB) alone(ctx context.Context, q querier, t *table, id string, wanted [
 	if len(wanted) == 0 {
 		return write(ctx, q)
 	}
-	return pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
+	return transact(ctx, q, func(ctx context.Context, tx querier) error {
 		b := &pgx.Batch{}
 		for i := range wanted {
 			b.Queue("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || $1, 1))", wanted[i].Key)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -456,7 +454,7 @@ func (d *DB) ensureAuthIndexes(ctx context.Context, q querier) {
 			continue
 		}
 		id := `"authData"->'` + provider + `'->>'id'`
-		err := pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
+		err := transact(ctx, q, func(ctx context.Context, tx querier) error {
 			of, err := tableOfIndex(ctx, tx, authIndexName(provider))
 			if err != nil || of != "" {
 				return err

@@ -167,7 +167,6 @@ type querier interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
-	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
 // session carries out operations on the pool or in a transaction.
@@ -274,7 +273,7 @@ func (s *session) write(ctx context.Context, op, class string, fn func(ctx conte
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.db.failure(ctx, op, class, pgx.BeginFunc(ctx, s.q, func(tx pgx.Tx) error { return fn(ctx, tx) }))
+	return s.db.failure(ctx, op, class, transact(ctx, s.q, fn))
 }
 
 // attempts bounds how often a write is tried that others have got in the way
@@ -312,7 +311,7 @@ func overtaken(err error) bool {
 
 // inTx runs fn in a transaction, or in a part of the one that q is.
 func (d *DB) inTx(ctx context.Context, fn func(ctx context.Context, q querier) error) error {
-	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
+	return transact(ctx, d.pool, fn)
 }
 
 // execAll runs statements without arguments.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -26,7 +24,7 @@ func (d *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx storage.S
 	var own error // what fn returned, which passes as it is
 	err := again(ctx, func() error {
 		own = nil
-		return pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(x pgx.Tx) error {
+		return transactAs(ctx, d.pool, beginText+" isolation level repeatable read", func(ctx context.Context, x querier) error {
 			own = fn(ctx, &tx{session{db: d, q: x, mu: &sync.Mutex{}}})
 			return own
 		})

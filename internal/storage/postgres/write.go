@@ -3,9 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
-	"math"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pargo-baas/pargo/internal/storage"
@@ -72,7 +70,7 @@ func (s *session) Update(ctx context.Context, u *storage.Update) (before, after 
 }
 
 func (d *DB) update(ctx context.Context, q querier, t *table, u *storage.Update) (before, after *parse.Object, err error) {
-	sql, args, ok, err := t.direct(u)
+	sql, args, guarded, ok, err := t.direct(u)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,17 +84,19 @@ func (d *DB) update(ctx context.Context, q querier, t *table, u *storage.Update)
 		if err != nil {
 			return nil, nil, t.duplicated(err)
 		}
-		if before == nil {
+		if before != nil {
+			after, err = t.applied(u, before)
+			return before, after, err
+		}
+		if !guarded {
 			return nil, nil, storage.ErrNotFound
 		}
-		after, err = t.applied(u, before)
-		return before, after, err
 	}
-	err = pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
-		before, after, err = t.updateLocked(ctx, tx, u)
+	err = transact(ctx, q, func(ctx context.Context, q querier) error {
+		before, after, err = t.updateLocked(ctx, q.(*transaction), u)
 		return err
 	})
-	return before, after, err
+	return before, after, t.duplicated(err)
 }
 
 // reader returns one for all columns.
@@ -131,82 +131,52 @@ func (w *where) locked() {
 }
 
 // direct writes an update as one statement, if SQL means exactly what its
-// operations do; it returns the row as it was.
-func (t *table) direct(u *storage.Update) (sql string, args []any, ok bool, err error) {
+// operations do; it returns the row as it was. A guarded one may leave out a row
+// that matches, for which SQL would not mean it.
+func (t *table) direct(u *storage.Update) (sql string, args []any, guarded, ok bool, err error) {
 	if t.id != colID {
-		return "", nil, false, nil
+		return "", nil, false, false, nil
 	}
 	w := newWhere(t, "WITH old AS MATERIALIZED (SELECT "+t.selects+" FROM "+t.sql+" WHERE ")
 	if !w.Node(u.Where) {
-		return "", nil, false, nil
+		return "", nil, false, false, nil
+	}
+	for path, v := range u.Ops.All() {
+		guarded = w.guard(path, v) || guarded
 	}
 	w.locked()
 	w.Add(") UPDATE " + t.sql + " AS new SET ")
-	first := true
-	set := func(col string) {
-		if !first {
-			w.Add(", ")
-		}
-		first = false
-		w.Add(col + " = ")
-	}
+	a := assignments{where: w}
 	if !t.bare {
 		if u.UpdatedAt != 0 {
-			set(colUpdated)
+			a.set(colUpdated)
 			w.bind(date(u.UpdatedAt))
 		}
 		if u.SetACL {
 			if err := checkACL(u.ACL); err != nil {
-				return "", nil, false, err
+				return "", nil, false, false, err
 			}
-			set(colRead)
+			a.set(colRead)
 			w.bind(subjects(u.ACL, false))
-			set(colWrite)
+			a.set(colWrite)
 			w.bind(subjects(u.ACL, true))
 		}
 	}
 	for path, v := range u.Ops.All() {
-		switch v.(type) {
-		case parse.AddRelation, parse.RemoveRelation, parse.Relation:
-			continue
-		}
-		c := t.byField[path]
-		if c == nil || isSystemField(path) {
-			return "", nil, false, nil
-		}
-		switch v := v.(type) {
-		case parse.Delete:
-			set(c.sql)
-			w.Add("NULL")
-		case parse.Increment:
-			// What is no number, or no longer one, is told by the other way.
-			if c.typ != schema.Number || math.IsNaN(v.Amount) || math.IsInf(v.Amount, 0) || math.Abs(v.Amount) > 1e100 {
-				return "", nil, false, nil
-			}
-			set(c.sql)
-			w.Add("coalesce(new." + c.sql + ", 0) + ")
-			w.bind(v.Amount)
-		case parse.Op:
-			return "", nil, false, nil
-		default:
-			x, err := c.encode(v)
-			if err != nil {
-				return "", nil, false, err
-			}
-			set(c.sql)
-			w.bind(x)
+		if ok, err := a.assign(path, v); !ok || err != nil {
+			return "", nil, false, false, err
 		}
 	}
-	if first { // nothing is written, but the row is to be given back
-		return "", nil, false, nil
+	if a.n == 0 { // nothing is written, but the row is to be given back
+		return "", nil, false, false, nil
 	}
 	w.Add(" FROM old WHERE new." + colID + " = old." + colID + " RETURNING ")
 	w.Add(t.old)
-	return string(w.SQL), w.Args, true, nil
+	return string(w.SQL), w.Args, guarded, true, nil
 }
 
 // updateLocked reads the row and locks it, and writes what the operations change.
-func (t *table) updateLocked(ctx context.Context, q querier, u *storage.Update) (before, after *parse.Object, err error) {
+func (t *table) updateLocked(ctx context.Context, q *transaction, u *storage.Update) (before, after *parse.Object, err error) {
 	before, at, err := t.lockFirst(ctx, q, u.Where)
 	if err != nil {
 		return nil, nil, err
@@ -259,8 +229,8 @@ func (t *table) updateLocked(ctx context.Context, q querier, u *storage.Update) 
 	w.Add(" WHERE ctid = ")
 	w.bind(at)
 	w.Add("::tid")
-	_, err = q.Exec(ctx, string(w.SQL), w.Args...)
-	return before, after, t.duplicated(err)
+	q.finish(string(w.SQL), w.Args)
+	return before, after, nil
 }
 
 // lockFirst reads the first row that matches, locks it, and tells where it lies.
@@ -326,7 +296,7 @@ func (t *table) remove(ctx context.Context, q querier, where query.Node) (out []
 		})
 		return out, err
 	}
-	err = pgx.BeginFunc(ctx, q, func(tx pgx.Tx) error {
+	err = transact(ctx, q, func(ctx context.Context, tx querier) error {
 		sql := "SELECT ctid::text, " + t.selects + " FROM " + t.sql + " WHERE " + string(w.SQL[len("DELETE FROM "+t.sql+" WHERE "):]) + " FOR UPDATE"
 		scan := m.Scan()
 		var places []string

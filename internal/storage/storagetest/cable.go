@@ -13,6 +13,7 @@ type Cable struct {
 	Addr string
 
 	server string
+	tap    func() func(sent []byte)
 	mu     sync.Mutex
 	conns  map[net.Conn]bool // guarded by mu
 	listen net.Listener      // guarded by mu; nil: cut
@@ -25,7 +26,15 @@ type Cable struct {
 // test ends.
 func Plug(t *testing.T, server string) *Cable {
 	t.Helper()
-	c := &Cable{Addr: "127.0.0.1:0", server: server, conns: map[net.Conn]bool{}}
+	return Tap(t, server, func() func([]byte) { return func([]byte) {} })
+}
+
+// Tap is Plug for a cable that is listened to: tap is called for each
+// connection, and what it returns for all that is sent to the server by it, in
+// pieces of any length.
+func Tap(t *testing.T, server string, tap func() func(sent []byte)) *Cable {
+	t.Helper()
+	c := &Cable{Addr: "127.0.0.1:0", server: server, tap: tap, conns: map[net.Conn]bool{}}
 	c.freed.L = &c.mu
 	c.Mend(t)
 	t.Cleanup(func() {
@@ -58,8 +67,8 @@ func (c *Cable) Mend(t *testing.T) {
 				continue
 			}
 			if c.add(l, near, far) {
-				c.carry.Go(func() { c.pipe(far, near) })
-				c.carry.Go(func() { c.pipe(near, far) })
+				c.carry.Go(func() { c.pipe(far, near, c.tap()) })
+				c.carry.Go(func() { c.pipe(near, far, func([]byte) {}) })
 			}
 		}
 	})
@@ -79,7 +88,7 @@ func (c *Cable) add(l net.Listener, ends ...net.Conn) bool {
 	return c.listen == l
 }
 
-func (c *Cable) pipe(to, from net.Conn) {
+func (c *Cable) pipe(to, from net.Conn, tap func([]byte)) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
@@ -89,6 +98,7 @@ func (c *Cable) pipe(to, from net.Conn) {
 		}
 		c.mu.Unlock()
 		if err == nil {
+			tap(buf[:n])
 			_, err = to.Write(buf[:n])
 		}
 		if err != nil {
