@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -51,6 +52,8 @@ func Decode(data []byte, lim Limits) (Value, error) {
 	}
 	// One copy of the input, of which all plain strings are parts.
 	d := decoder{s: string(data), lim: lim}
+	d.begin()
+	defer d.end()
 	d.space()
 	v, err := d.value(0)
 	if err != nil {
@@ -81,6 +84,34 @@ type decoder struct {
 	i   int
 	n   int // values of arrays and objects so far
 	lim Limits
+	*scratch
+}
+
+// scratch has the fields and the values of what is being read, one object or
+// array behind the one it is part of: each is made when its size is known.
+type scratch struct {
+	fields []MapField
+	values []Value
+}
+
+// maxScratch bounds what of a scratch is kept.
+const maxScratch = 1 << 10
+
+var scratches = sync.Pool{New: func() any { return &scratch{make([]MapField, 0, 32), make([]Value, 0, 32)} }}
+
+// begin and end bound the reading of values.
+func (d *decoder) begin() { d.scratch = scratches.Get().(*scratch) }
+
+func (d *decoder) end() {
+	s := d.scratch
+	d.scratch = nil
+	if cap(s.fields) > maxScratch || cap(s.values) > maxScratch {
+		return
+	}
+	clear(s.fields) // of what was given up at an error
+	clear(s.values)
+	s.fields, s.values = s.fields[:0], s.values[:0]
+	scratches.Put(s)
 }
 
 func (d *decoder) space() {
@@ -158,17 +189,17 @@ func (d *decoder) array(depth int) (Value, error) {
 	}
 	d.i++
 	d.space()
-	out := Array{}
 	if d.i < len(d.s) && d.s[d.i] == ']' {
 		d.i++
-		return out, nil
+		return Array{}, nil
 	}
+	begun := len(d.values)
 	for {
 		v, err := d.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		d.values = append(d.values, v)
 		if err := d.another(); err != nil {
 			return nil, err
 		}
@@ -179,6 +210,9 @@ func (d *decoder) array(depth int) (Value, error) {
 			d.space()
 		case d.i < len(d.s) && d.s[d.i] == ']':
 			d.i++
+			out := append(make(Array, 0, len(d.values)-begun), d.values[begun:]...)
+			clear(d.values[begun:])
+			d.values = d.values[:begun]
 			return out, nil
 		default:
 			return nil, d.unexpected()
@@ -186,22 +220,18 @@ func (d *decoder) array(depth int) (Value, error) {
 	}
 }
 
-// firstFields is the capacity with which an object begins: typed values and
-// most small objects fit.
-const firstFields = 4
-
 func (d *decoder) object(depth int) (Value, error) {
 	if err := d.tooDeep(depth); err != nil {
 		return nil, err
 	}
 	d.i++
 	d.space()
-	m := &Map{}
 	if d.i < len(d.s) && d.s[d.i] == '}' {
 		d.i++
-		return m, nil
+		return &Map{}, nil
 	}
-	m.fields = make([]MapField, 0, firstFields)
+	begun := len(d.fields)
+	var m *Map // of an object that is large enough for an index
 	for {
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
 			return nil, d.unexpected()
@@ -220,8 +250,16 @@ func (d *decoder) object(depth int) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.Set(key, v)
-		if m.Len() > d.lim.Keys {
+		n := 0
+		if m == nil {
+			if n = d.set(begun, key, v); n == indexFrom {
+				m = d.take(begun)
+			}
+		} else {
+			m.Set(key, v)
+			n = len(m.fields)
+		}
+		if n > d.lim.Keys {
 			return nil, Errorf(InvalidJSON, "a JSON object has more than %d keys", d.lim.Keys)
 		}
 		if err := d.another(); err != nil {
@@ -234,11 +272,40 @@ func (d *decoder) object(depth int) (Value, error) {
 			d.space()
 		case d.i < len(d.s) && d.s[d.i] == '}':
 			d.i++
+			if m == nil {
+				m = d.take(begun)
+			}
 			return typed(m), nil
 		default:
 			return nil, d.unexpected()
 		}
 	}
+}
+
+// set puts a field into the object whose fields begin there, and returns how
+// many it has.
+func (d *decoder) set(begun int, key string, v Value) int {
+	own := d.fields[begun:]
+	for i := range own {
+		if own[i].Key == key {
+			own[i].Value = v
+			return len(own)
+		}
+	}
+	d.fields = append(d.fields, MapField{key, v})
+	return len(own) + 1
+}
+
+// take makes the map of the object whose fields begin there.
+func (d *decoder) take(begun int) *Map {
+	own := d.fields[begun:]
+	m := &Map{fields: append(make([]MapField, 0, len(own)), own...)}
+	if len(own) >= indexFrom {
+		m.reindex()
+	}
+	clear(own)
+	d.fields = d.fields[:begun]
+	return m
 }
 
 // string reads a string; d.i is at its opening quote.

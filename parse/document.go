@@ -76,7 +76,9 @@ func DecodeDocument(class, doc string, lazy bool, near *Object) (*Object, error)
 			o.ACL = near.ACL
 		} else {
 			d.i = start
+			d.begin()
 			v, err := d.value(0)
+			d.end()
 			if err != nil {
 				return nil, err
 			}
@@ -201,6 +203,8 @@ func rawGet(raw, key string) (v Value, ok bool) {
 			return true
 		}
 		d := decoder{s: raw[from:to], lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
+		d.begin()
+		defer d.end()
 		var err error
 		v, err = d.value(0)
 		ok = err == nil
@@ -224,6 +228,8 @@ func (m *Map) Load() {
 
 func (m *Map) load() error {
 	d := decoder{s: m.raw, lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
+	d.begin()
+	defer d.end()
 	set := m.fields
 	m.raw, m.index, m.fields, m.shared = "", nil, make([]MapField, 0, 12), false
 	for {

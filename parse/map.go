@@ -24,7 +24,7 @@ type Map struct {
 	// raw, if not empty, is the text of the fields, as yet undecoded; fields
 	// then holds only what was set since, which wins over the text.
 	raw string
-	// shared: another map has the same list and index, see [Loan].
+	// shared: another map has the same list and index, see [Loan] and [Map.Share].
 	shared bool
 }
 
@@ -173,6 +173,13 @@ func (m *Map) All() iter.Seq2[string, Value] {
 			}
 		}
 	}
+}
+
+// Share returns a map with the fields of m, which copies the list of them when it
+// is changed. m itself must not be changed any more as long as the other is in use.
+func (m *Map) Share() *Map {
+	m.Load()
+	return &Map{fields: m.fields, index: m.index, shared: true}
 }
 
 // Clone copies the list of fields; the values, being immutable, are shared.

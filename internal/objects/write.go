@@ -78,21 +78,23 @@ func (wr *writing) read(body *parse.Map) error {
 	if err := wr.s.o.Denylist.check(body); err != nil {
 		return err
 	}
-	body = body.Clone()
-	if body == nil {
-		body = &parse.Map{}
-	}
-	if v, ok := body.Get(parse.KeyACL); ok {
+	switch v, ok := body.Get(parse.KeyACL); {
+	case ok:
+		body = body.Share()
 		body.Delete(parse.KeyACL)
 		if err := wr.readACL(v); err != nil {
 			return err
 		}
+	case body == nil:
+		body = &parse.Map{}
+	default:
+		body = body.Clone()
 	}
 	ops, err := parse.ParseOps(body)
 	if err != nil {
 		return err
 	}
-	wr.sent, wr.Body = ops, ops.Clone()
+	wr.sent, wr.Body = ops, ops.Share()
 	for _, key := range [...]string{parse.KeyCreatedAt, parse.KeyUpdatedAt} {
 		v, ok := wr.Body.Get(key)
 		if !ok {
