@@ -93,7 +93,7 @@ func TestNoDifferenceOnDatabases(t *testing.T) {
 }
 
 // inMemory is the embedded database without a file.
-var inMemory = scenario.Database{Name: "sqlite", URI: func(*testing.T) string { return "sqlite::memory:" }}
+var inMemory = scenario.Database{Name: "sqlite", URI: func(testing.TB) string { return "sqlite::memory:" }}
 
 // TestDifferenceIsSeen: the fuzzer finds the secrets of those who may see them.
 func TestDifferenceIsSeen(t *testing.T) {

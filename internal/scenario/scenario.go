@@ -97,20 +97,20 @@ type Database struct {
 	Name string
 	// URI returns the databaseURI of a fresh database, which is removed when
 	// the test ends.
-	URI func(t *testing.T) string
+	URI func(t testing.TB) string
 }
 
 // Databases returns the embedded database, and those whose server the
 // environment names: MongoDB by PARGO_TEST_MONGO_URL, PostgreSQL by
 // PARGO_TEST_POSTGRES_URL. The others skip their tests.
 func Databases() []Database {
-	list := []Database{{"sqlite", func(t *testing.T) string {
+	list := []Database{{"sqlite", func(t testing.TB) string {
 		return "sqlite:" + filepath.Join(t.TempDir(), "pargo.db")
 	}}, {"mongodb", mongoURI}, {"postgresql", postgresURI}}
 	return list
 }
 
-func mongoURI(t *testing.T) string {
+func mongoURI(t testing.TB) string {
 	t.Helper()
 	base := os.Getenv("PARGO_TEST_MONGO_URL")
 	if base == "" {
@@ -127,7 +127,7 @@ func mongoURI(t *testing.T) string {
 }
 
 // drop removes a database of MongoDB once its server has stopped.
-func drop(t *testing.T, uri, name string) {
+func drop(t testing.TB, uri, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
@@ -143,7 +143,7 @@ func drop(t *testing.T, uri, name string) {
 
 // postgresURI makes a schema in the database of tests: a database of its own
 // would cost fifty times as much.
-func postgresURI(t *testing.T) string {
+func postgresURI(t testing.TB) string {
 	t.Helper()
 	base := os.Getenv("PARGO_TEST_POSTGRES_URL")
 	if base == "" {
@@ -163,7 +163,7 @@ func postgresURI(t *testing.T) string {
 }
 
 // postgres carries out one statement.
-func postgres(t *testing.T, uri, sql string) {
+func postgres(t testing.TB, uri, sql string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
@@ -199,7 +199,7 @@ func Run(t *testing.T, scenarios []Scenario) {
 }
 
 // Start starts a server and stops it at the end of the test.
-func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud func(*cloudcode.App), more ...server.Option) *Server {
+func Start(t testing.TB, databaseURI string, change func(*config.Config), cloud func(*cloudcode.App), more ...server.Option) *Server {
 	t.Helper()
 	var opts []server.Option
 	if cloud != nil {
@@ -215,7 +215,7 @@ func Start(t *testing.T, databaseURI string, change func(*config.Config), cloud 
 
 // TryStart is Start for servers that may refuse to start. It may be called from
 // many goroutines.
-func TryStart(t *testing.T, databaseURI string, change func(*config.Config), opts ...server.Option) (*Server, error) {
+func TryStart(t testing.TB, databaseURI string, change func(*config.Config), opts ...server.Option) (*Server, error) {
 	t.Helper()
 	cfg := config.Default()
 	cfg.AppID, cfg.MasterKey = AppID, MasterKey
@@ -252,7 +252,7 @@ func TryStart(t *testing.T, databaseURI string, change func(*config.Config), opt
 func (s *Server) Stop() { s.stop() }
 
 // testWriter sends the server's errors to the test's log.
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("server: %s", strings.TrimSpace(string(p)))
