@@ -193,7 +193,7 @@ func TestBodies(t *testing.T) {
 		{Name: "bare string", Method: "POST", Path: "/classes/Z", Body: `"x"`, Status: 400, JSON: `{"error":"*"}`},
 		{Name: "bare number", Method: "POST", Path: "/classes/Z", Body: `5`, Status: 400, JSON: `{"error":"*"}`},
 		{Name: "not a number", Method: "POST", Path: "/classes/Z", Body: `{"a":NaN}`, Status: 400, JSON: `{"error":"*"}`},
-		{Name: "too deep", Method: "POST", Path: "/classes/Z", Body: `{"a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, Status: 400, JSON: `{"error":"*"}`},
+		{Name: "too deep", Method: "POST", Path: "/classes/Z", Body: `{"a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, Status: 400, Code: parse.InvalidJSON, Error: "JSON is nested deeper than 128 levels"},
 		{Name: "a key twice: the last counts", Method: "POST", Path: "/classes/Z", Body: `{"a":1,"a":2}`, Status: 201, Save: map[string]string{"objectId": "z"}},
 		{Name: "read", Path: "/classes/Z/{{z}}", JSON: `{"a":2,"...":0}`},
 	}}})
