@@ -4,6 +4,12 @@ TAGS    := nomsgpack
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PORT    ?= 1337
+# What is compiled with the flags of the release is compiled once, whether for
+# the binary, for the linter or for tests without the race detector.
+AS_RELEASED := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
+modules = $(patsubst %,tests/%/node_modules/.package-lock.json,$(1))
+# The packages whose tests take longest begin first: go test keeps this order.
+LONGEST := ./server ./internal/migrate ./cmd/pargo ./internal/auth ./livequery ./internal/storage/...
 
 .PHONY: help
 help: ## print the targets
@@ -23,24 +29,30 @@ run: build ## build and serve schema.json on the embedded database
 
 .PHONY: test
 test: ## all tests that need no server, with the race detector
-	$(GO) test -race -tags $(TAGS) ./...
+	$(GO) test -race -tags $(TAGS) -timeout 8m $(LONGEST) ./...
 
 .PHONY: test-sdk
-test-sdk: build examples ## the Parse JS SDK against the real binary (needs node)
-	cd tests/sdk && npm ci --no-audit --no-fund --silent && npm test --silent
+test-sdk: build examples $(call modules,sdk) ## the Parse JS SDK against the real binary (needs node)
+	cd tests/sdk && npm test --silent
 
 .PHONY: test-pages
-test-pages: build ## the pages for verification and new passwords in Chromium (needs node and chromium)
-	cd tests/pages && npm ci --no-audit --no-fund --silent && npm test --silent
+test-pages: build $(call modules,pages) ## the pages for verification and new passwords in Chromium (needs node and chromium)
+	cd tests/pages && npm test --silent
 
 .PHONY: test-dropin
-test-dropin: build ## Parse Server and pargo on one database, in turn and at once (needs node and a database server)
-	cd tests/sdk && npm ci --no-audit --no-fund --silent
-	cd tests/dropin && npm ci --no-audit --no-fund --silent && npm test --silent
+test-dropin: build $(call modules,sdk dropin) ## Parse Server and pargo on one database, in turn and at once (needs node and a database server)
+	cd tests/dropin && npm test --silent
+
+# npm writes this file last.
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	cd tests/$* && npm ci --no-audit --no-fund --silent && touch node_modules/.package-lock.json
+
+.PHONY: node-modules
+node-modules: $(call modules,sdk pages dropin) ## what the tests in node need
 
 .PHONY: lint
 lint: ## golangci-lint, at the version in .golangci-version
-	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run
+	$(AS_RELEASED) $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s)
@@ -49,7 +61,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 
 .PHONY: fuzz-security
 fuzz-security: ## look for differences that tell of hidden values, for SECURITYTIME (default 60s)
-	PARGO_DIFFERENCE_TIME=$${SECURITYTIME:-60s} $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run '^TestNoDifference$$' ./server
+	PARGO_DIFFERENCE_TIME=$${SECURITYTIME:-60s} $(AS_RELEASED) $(GO) test -tags $(TAGS) -count 1 -timeout 0 -run '^TestNoDifference$$' ./server
 
 .PHONY: stress-live
 stress-live: ## live queries: 100,000 subscriptions come and go, 5,000 clients never read

@@ -259,33 +259,31 @@ func TestChallenge(t *testing.T) {
 // Whoever comes with one new id at the same time becomes one user.
 func TestAuthDataRace(t *testing.T) {
 	const clients = 100
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), nil, providers)
-			var wg sync.WaitGroup
-			status := make([]int, clients)
-			for i := range clients {
-				wg.Go(func() {
-					status[i], _ = send(t, s.Handler, "POST", "/users", `{"authData":{"acme":{"id":"same","key":"good"}}}`)
-				})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), nil, providers)
+		var wg sync.WaitGroup
+		status := make([]int, clients)
+		for i := range clients {
+			wg.Go(func() {
+				status[i], _ = send(t, s.Handler, "POST", "/users", `{"authData":{"acme":{"id":"same","key":"good"}}}`)
+			})
+		}
+		wg.Wait()
+		made := 0
+		for _, st := range status {
+			switch st {
+			case 201:
+				made++
+			case 200:
+			default:
+				t.Errorf("status %d", st)
 			}
-			wg.Wait()
-			made := 0
-			for _, st := range status {
-				switch st {
-				case 201:
-					made++
-				case 200:
-				default:
-					t.Errorf("status %d", st)
-				}
-			}
-			if made != 1 {
-				t.Errorf("%d users were made", made)
-			}
-			s.Do(t, &scenario.Step{Path: "/users", As: "master", Query: map[string]string{"count": "1", "limit": "0"}, JSON: `{"results":[],"count":1}`})
-		})
-	}
+		}
+		if made != 1 {
+			t.Errorf("%d users were made", made)
+		}
+		s.Do(t, &scenario.Step{Path: "/users", As: "master", Query: map[string]string{"count": "1", "limit": "0"}, JSON: `{"results":[],"count":1}`})
+	})
 }
 
 // send makes a request without a session and returns status and body.

@@ -94,77 +94,75 @@ func TestCursorWalk(t *testing.T) {
 		"", "n", "-n", "s,-n", "-s,n", "b,-d,n", "-b,d", "createdAt", "-createdAt", "-updatedAt,n", "objectId", "-objectId",
 		"n,objectId,s", "n,n,-n", "o.k", "-o.k,n", "s,o.k,-n", "-o.m.k,-s", "a", "-a,n", "p,-n", "-p,s", "nope,n", "g", "-o",
 	}
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), open, nil)
-			s.Do(t, &scenario.Step{Name: "indexes", Method: "POST", Path: "/schemas/A", As: "master", Body: `{"fields":{"n":{"type":"Number"},"s":{"type":"String"},"b":{"type":"Boolean"},` +
-				`"d":{"type":"Date"},"o":{"type":"Object"},"a":{"type":"Array"},"p":{"type":"Pointer","targetClass":"A"},"g":{"type":"GeoPoint"},"late":{"type":"Boolean"}},` +
-				`"indexes":{"n":{"n":1},"s":{"s":-1,"n":1},"created":{"createdAt":-1}}}`})
-			rnd := rand.New(rand.NewPCG(1, 2))
-			var items []string
-			for range 40 {
-				items = append(items, `{"method":"POST","path":"/parse/classes/A","body":`+randomObject(rnd, s.Typed)+`}`)
-			}
-			for len(items) > 0 {
-				s.Do(t, &scenario.Step{Name: "fill", Method: "POST", Path: "/batch", Body: `{"requests":[` + strings.Join(items[:10], ",") + `]}`, Lacks: []string{`"error"`}})
-				items = items[10:]
-			}
-			stop := make(chan struct{})
-			var others sync.WaitGroup
-			others.Go(func() {
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						s.Do(t, &scenario.Step{Name: "another writes", Method: "POST", Path: "/classes/A", Body: fmt.Sprintf(`{"late":true,"n":%d,"s":"m"}`, i%5)})
-					}
-				}
-			})
-			defer func() {
-				close(stop)
-				others.Wait()
-			}()
-			for i, order := range orders {
-				where := `{"late":null}`
-				if i%3 == 1 {
-					where = `{"late":null,"n":{"$gte":1},"$or":[{"b":true},{"s":{"$regex":"^a"}},{"d":null}]}`
-				}
-				base := map[string]string{"order": order, "where": where, "keys": "n"}
-				whole := ids(s.Do(t, &scenario.Step{Name: order, Path: "/classes/A", Query: with(base, "limit", "1000", "cursor", "")}))
-				if !strings.Contains(order, "o.") { // MongoDB sorts mixed types in its own way
-					plain := order + ",objectId"
-					if strings.HasPrefix(order[strings.LastIndexByte(order, ',')+1:], "-") && order != "n,n,-n" {
-						plain = order + ",-objectId"
-					}
-					if strings.Contains(order, "objectId") {
-						plain = order
-					}
-					plain = strings.TrimPrefix(plain, ",")
-					got := ids(s.Do(t, &scenario.Step{Name: plain, Path: "/classes/A", Query: with(base, "limit", "1000", "order", plain)}))
-					if diff := cmp.Diff(got, whole); diff != "" {
-						t.Errorf("order %q (-plain +cursor):\n%s", order, diff)
-					}
-				}
-				for _, limit := range []int{2, 7, len(whole)} {
-					cursor, walked := "", []string{}
-					for pages := 0; ; pages++ {
-						body := s.Do(t, &scenario.Step{Name: order, Path: "/classes/A", Query: with(base, "limit", fmt.Sprint(limit), "cursor", cursor)})
-						walked = append(walked, ids(body)...)
-						if cursor = cursorOf(body); cursor == "" {
-							break
-						}
-						if len(ids(body)) != limit || pages > len(whole) {
-							t.Fatalf("order %q: page of %d objects, limit %d", order, len(ids(body)), limit)
-						}
-					}
-					if diff := cmp.Diff(whole, walked); diff != "" {
-						t.Errorf("order %q by %d (-whole +walked):\n%s", order, limit, diff)
-					}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), open, nil)
+		s.Do(t, &scenario.Step{Name: "indexes", Method: "POST", Path: "/schemas/A", As: "master", Body: `{"fields":{"n":{"type":"Number"},"s":{"type":"String"},"b":{"type":"Boolean"},` +
+			`"d":{"type":"Date"},"o":{"type":"Object"},"a":{"type":"Array"},"p":{"type":"Pointer","targetClass":"A"},"g":{"type":"GeoPoint"},"late":{"type":"Boolean"}},` +
+			`"indexes":{"n":{"n":1},"s":{"s":-1,"n":1},"created":{"createdAt":-1}}}`})
+		rnd := rand.New(rand.NewPCG(1, 2))
+		var items []string
+		for range 40 {
+			items = append(items, `{"method":"POST","path":"/parse/classes/A","body":`+randomObject(rnd, s.Typed)+`}`)
+		}
+		for len(items) > 0 {
+			s.Do(t, &scenario.Step{Name: "fill", Method: "POST", Path: "/batch", Body: `{"requests":[` + strings.Join(items[:10], ",") + `]}`, Lacks: []string{`"error"`}})
+			items = items[10:]
+		}
+		stop := make(chan struct{})
+		var others sync.WaitGroup
+		others.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					s.Do(t, &scenario.Step{Name: "another writes", Method: "POST", Path: "/classes/A", Body: fmt.Sprintf(`{"late":true,"n":%d,"s":"m"}`, i%5)})
 				}
 			}
 		})
-	}
+		defer func() {
+			close(stop)
+			others.Wait()
+		}()
+		for i, order := range orders {
+			where := `{"late":null}`
+			if i%3 == 1 {
+				where = `{"late":null,"n":{"$gte":1},"$or":[{"b":true},{"s":{"$regex":"^a"}},{"d":null}]}`
+			}
+			base := map[string]string{"order": order, "where": where, "keys": "n"}
+			whole := ids(s.Do(t, &scenario.Step{Name: order, Path: "/classes/A", Query: with(base, "limit", "1000", "cursor", "")}))
+			if !strings.Contains(order, "o.") { // MongoDB sorts mixed types in its own way
+				plain := order + ",objectId"
+				if strings.HasPrefix(order[strings.LastIndexByte(order, ',')+1:], "-") && order != "n,n,-n" {
+					plain = order + ",-objectId"
+				}
+				if strings.Contains(order, "objectId") {
+					plain = order
+				}
+				plain = strings.TrimPrefix(plain, ",")
+				got := ids(s.Do(t, &scenario.Step{Name: plain, Path: "/classes/A", Query: with(base, "limit", "1000", "order", plain)}))
+				if diff := cmp.Diff(got, whole); diff != "" {
+					t.Errorf("order %q (-plain +cursor):\n%s", order, diff)
+				}
+			}
+			for _, limit := range []int{2, 7, len(whole)} {
+				cursor, walked := "", []string{}
+				for pages := 0; ; pages++ {
+					body := s.Do(t, &scenario.Step{Name: order, Path: "/classes/A", Query: with(base, "limit", fmt.Sprint(limit), "cursor", cursor)})
+					walked = append(walked, ids(body)...)
+					if cursor = cursorOf(body); cursor == "" {
+						break
+					}
+					if len(ids(body)) != limit || pages > len(whole) {
+						t.Fatalf("order %q: page of %d objects, limit %d", order, len(ids(body)), limit)
+					}
+				}
+				if diff := cmp.Diff(whole, walked); diff != "" {
+					t.Errorf("order %q by %d (-whole +walked):\n%s", order, limit, diff)
+				}
+			}
+		}
+	})
 }
 
 func with(base map[string]string, pairs ...string) map[string]string {

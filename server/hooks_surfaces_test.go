@@ -157,66 +157,64 @@ func TestHookCountsBySurface(t *testing.T) {
 // get events. A change runs the hooks of the save once, and those of its event
 // once for each subscription that it concerns.
 func TestHookCountsOfLiveQueries(t *testing.T) {
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), func(c *config.Config) {
-				open(c)
-				c.LiveQuery.ClassNames, c.StartLiveQueryServer = []string{"Thing", "Other"}, true
-			}, func(app *cloudcode.App) {
-				count := countAll(app, "Thing")
-				app.BeforeConnect(func(context.Context, *cloudcode.ConnectRequest) error { return count.add("beforeConnect") })
-				app.BeforeSubscribe("Thing", func(_ context.Context, r *cloudcode.SubscribeRequest) error {
-					if r.Caller.UserID() == "" {
-						return cloudcode.Err(parse.OperationForbidden, "no")
-					}
-					return count.add("beforeSubscribe Thing")
-				})
-				app.AfterEvent("Thing", func(_ context.Context, r *cloudcode.EventRequest) error {
-					return count.add("afterEvent Thing " + r.Event)
-				})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), func(c *config.Config) {
+			open(c)
+			c.LiveQuery.ClassNames, c.StartLiveQueryServer = []string{"Thing", "Other"}, true
+		}, func(app *cloudcode.App) {
+			count := countAll(app, "Thing")
+			app.BeforeConnect(func(context.Context, *cloudcode.ConnectRequest) error { return count.add("beforeConnect") })
+			app.BeforeSubscribe("Thing", func(_ context.Context, r *cloudcode.SubscribeRequest) error {
+				if r.Caller.UserID() == "" {
+					return cloudcode.Err(parse.OperationForbidden, "no")
+				}
+				return count.add("beforeSubscribe Thing")
 			})
-			do := func(st scenario.Step) { s.Do(t, &st) }
-			ran := func(name, counts string) { do(ran(name, counts)) }
-			do(signUp("ann"))
-			nobody, ann, bob := connect(t, s), connectAs(t, s, s.Var("ann.token")), connectAs(t, s, s.Var("ann.token"))
-			ran("three connections", `{"beforeConnect":3}`)
-			if f := nobody.subscribe(1, "Thing", `"where":{}`); f.Op != "error" || f.Error != "no" {
-				t.Errorf("refused: %+v", f)
-			}
-			if f := nobody.subscribe(2, "Other", `"where":{}`); f.Op != "subscribed" {
-				t.Errorf("a class without hooks: %+v", f)
-			}
-			ran("subscriptions that are refused or without hooks", `{}`)
-			for l, where := range map[*live]string{ann: `"where":{"n":1}`, bob: `"where":{}`} {
-				if f := l.subscribe(1, "Thing", where); f.Op != "subscribed" {
-					t.Fatalf("subscribe: %+v", f)
-				}
-			}
-			ran("subscriptions", `{"beforeSubscribe Thing":2}`)
-			next := func(op string, clients ...*live) {
-				t.Helper()
-				for _, l := range clients {
-					if f := l.next(); f.Op != op {
-						t.Errorf("want %s, got %+v", op, f)
-					}
-				}
-			}
-			do(scenario.Step{Name: "create", Method: "POST", Path: "/classes/Thing", Body: `{"n":1}`, Status: 201, Save: map[string]string{"objectId": "id"}})
-			next("create", ann, bob)
-			ran("create", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing create":2}`)
-			do(scenario.Step{Name: "update", Method: "PUT", Path: "/classes/Thing/{{id}}", Body: `{"n":2}`})
-			next("leave", ann)
-			next("update", bob)
-			ran("update", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing leave":1,"afterEvent Thing update":1}`)
-			do(scenario.Step{Name: "update of what one does not watch", Method: "PUT", Path: "/classes/Thing/{{id}}", Body: `{"n":3}`})
-			next("update", bob)
-			ran("update for one", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing update":1}`)
-			do(scenario.Step{Name: "delete", Method: "DELETE", Path: "/classes/Thing/{{id}}"})
-			next("delete", bob)
-			ran("delete", `{"beforeDelete Thing":1,"afterDelete Thing":1,"afterEvent Thing delete":1}`)
-			do(scenario.Step{Name: "without a listener's hook", Method: "POST", Path: "/classes/Other", Body: `{}`, Status: 201})
-			next("create", nobody)
-			ran("a class without hooks", `{}`)
+			app.AfterEvent("Thing", func(_ context.Context, r *cloudcode.EventRequest) error {
+				return count.add("afterEvent Thing " + r.Event)
+			})
 		})
-	}
+		do := func(st scenario.Step) { s.Do(t, &st) }
+		ran := func(name, counts string) { do(ran(name, counts)) }
+		do(signUp("ann"))
+		nobody, ann, bob := connect(t, s), connectAs(t, s, s.Var("ann.token")), connectAs(t, s, s.Var("ann.token"))
+		ran("three connections", `{"beforeConnect":3}`)
+		if f := nobody.subscribe(1, "Thing", `"where":{}`); f.Op != "error" || f.Error != "no" {
+			t.Errorf("refused: %+v", f)
+		}
+		if f := nobody.subscribe(2, "Other", `"where":{}`); f.Op != "subscribed" {
+			t.Errorf("a class without hooks: %+v", f)
+		}
+		ran("subscriptions that are refused or without hooks", `{}`)
+		for l, where := range map[*live]string{ann: `"where":{"n":1}`, bob: `"where":{}`} {
+			if f := l.subscribe(1, "Thing", where); f.Op != "subscribed" {
+				t.Fatalf("subscribe: %+v", f)
+			}
+		}
+		ran("subscriptions", `{"beforeSubscribe Thing":2}`)
+		next := func(op string, clients ...*live) {
+			t.Helper()
+			for _, l := range clients {
+				if f := l.next(); f.Op != op {
+					t.Errorf("want %s, got %+v", op, f)
+				}
+			}
+		}
+		do(scenario.Step{Name: "create", Method: "POST", Path: "/classes/Thing", Body: `{"n":1}`, Status: 201, Save: map[string]string{"objectId": "id"}})
+		next("create", ann, bob)
+		ran("create", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing create":2}`)
+		do(scenario.Step{Name: "update", Method: "PUT", Path: "/classes/Thing/{{id}}", Body: `{"n":2}`})
+		next("leave", ann)
+		next("update", bob)
+		ran("update", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing leave":1,"afterEvent Thing update":1}`)
+		do(scenario.Step{Name: "update of what one does not watch", Method: "PUT", Path: "/classes/Thing/{{id}}", Body: `{"n":3}`})
+		next("update", bob)
+		ran("update for one", `{"beforeSave Thing":1,"afterSave Thing":1,"afterEvent Thing update":1}`)
+		do(scenario.Step{Name: "delete", Method: "DELETE", Path: "/classes/Thing/{{id}}"})
+		next("delete", bob)
+		ran("delete", `{"beforeDelete Thing":1,"afterDelete Thing":1,"afterEvent Thing delete":1}`)
+		do(scenario.Step{Name: "without a listener's hook", Method: "POST", Path: "/classes/Other", Body: `{}`, Status: 201})
+		next("create", nobody)
+		ran("a class without hooks", `{}`)
+	})
 }

@@ -160,27 +160,25 @@ func TestReplayAfterDisconnect(t *testing.T) {
 // TestOneOfMany: of requests that come at once with one id, one is served.
 func TestOneOfMany(t *testing.T) {
 	const senders = 16
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), once(`{"paths":["classes/"]}`), nil)
-			codes := make(chan int, senders)
-			for range senders {
-				go func() {
-					r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/parse/classes/A", strings.NewReader(`{"n":1}`))
-					r.Header.Set("X-Parse-Application-Id", scenario.AppID)
-					r.Header.Set("X-Parse-Request-Id", "id")
-					w := httptest.NewRecorder()
-					s.Handler.ServeHTTP(w, r)
-					codes <- w.Code
-				}()
-			}
-			got := map[int]int{}
-			for range senders {
-				got[<-codes]++
-			}
-			if got[http.StatusCreated] != 1 || got[http.StatusBadRequest] != senders-1 {
-				t.Errorf("answers: %v", got)
-			}
-		})
-	}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), once(`{"paths":["classes/"]}`), nil)
+		codes := make(chan int, senders)
+		for range senders {
+			go func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/parse/classes/A", strings.NewReader(`{"n":1}`))
+				r.Header.Set("X-Parse-Application-Id", scenario.AppID)
+				r.Header.Set("X-Parse-Request-Id", "id")
+				w := httptest.NewRecorder()
+				s.Handler.ServeHTTP(w, r)
+				codes <- w.Code
+			}()
+		}
+		got := map[int]int{}
+		for range senders {
+			got[<-codes]++
+		}
+		if got[http.StatusCreated] != 1 || got[http.StatusBadRequest] != senders-1 {
+			t.Errorf("answers: %v", got)
+		}
+	})
 }

@@ -169,35 +169,33 @@ func TestDefaults(t *testing.T) {
 // of one type; the others are told which it is.
 func TestFirstWrites(t *testing.T) {
 	values := []struct{ typ, json string }{{"String", `"x"`}, {"Number", `1`}, {"Boolean", `true`}, {"Array", `[]`}}
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), detailed, nil)
-			answers := make([]string, 24)
-			var wg sync.WaitGroup
-			for i := range answers {
-				wg.Go(func() {
-					answers[i] = s.Ask(t, &scenario.Step{Method: "POST", Path: "/classes/Race", Body: `{"f":` + values[i%len(values)].json + `}`})
-				})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), detailed, nil)
+		answers := make([]string, 24)
+		var wg sync.WaitGroup
+		for i := range answers {
+			wg.Go(func() {
+				answers[i] = s.Ask(t, &scenario.Step{Method: "POST", Path: "/classes/Race", Body: `{"f":` + values[i%len(values)].json + `}`})
+			})
+		}
+		wg.Wait()
+		got := s.Do(t, &scenario.Step{Path: "/schemas/Race", As: "master"})
+		var c struct {
+			Fields map[string]struct{ Type string }
+		}
+		if err := json.Unmarshal([]byte(got), &c); err != nil {
+			t.Fatal(err)
+		}
+		won := c.Fields["f"].Type
+		for i, a := range answers {
+			typ := values[i%len(values)].typ
+			want := `"error":"schema mismatch for Race.f; expected ` + won + ` but got ` + typ + `"`
+			if typ == won {
+				want = `"objectId"`
 			}
-			wg.Wait()
-			got := s.Do(t, &scenario.Step{Path: "/schemas/Race", As: "master"})
-			var c struct {
-				Fields map[string]struct{ Type string }
+			if !strings.Contains(a, want) {
+				t.Errorf("%s: %s, want %s", typ, a, want)
 			}
-			if err := json.Unmarshal([]byte(got), &c); err != nil {
-				t.Fatal(err)
-			}
-			won := c.Fields["f"].Type
-			for i, a := range answers {
-				typ := values[i%len(values)].typ
-				want := `"error":"schema mismatch for Race.f; expected ` + won + ` but got ` + typ + `"`
-				if typ == won {
-					want = `"objectId"`
-				}
-				if !strings.Contains(a, want) {
-					t.Errorf("%s: %s, want %s", typ, a, want)
-				}
-			}
-		})
-	}
+		}
+	})
 }

@@ -39,9 +39,7 @@ type mailServer struct {
 // eachPost runs f on every database.
 func eachPost(t *testing.T, change func(*config.Config), cloud func(*cloudcode.App), f func(p *mailServer), opts ...server.Option) {
 	t.Helper()
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) { f(startPost(t, db.URI(t), change, cloud, opts...)) })
-	}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) { f(startPost(t, db.URI(t), change, cloud, opts...)) })
 }
 
 func startPost(t *testing.T, uri string, change func(*config.Config), cloud func(*cloudcode.App), opts ...server.Option) *mailServer {

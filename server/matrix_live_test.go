@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/pargo-baas/pargo/internal/scenario"
 )
 
 // watchedChange is what the master key does to an object that others watch. The field
@@ -102,6 +104,7 @@ func (m *matrix) listen() {
 		}
 		m.mustAll(list)
 	}
+	m.settle()
 	m.must("PUT", "/classes/Holder/beacon", map[string]any{"title": "done"})
 	var wg sync.WaitGroup
 	for who, ear := range ears {
@@ -142,6 +145,34 @@ func (m *matrix) listen() {
 	}
 }
 
+// liveKeys are the key pairs of live queries: without any, a master key counts
+// for nothing there.
+var liveKeys = map[string]string{"clientKey": "live", "masterKey": scenario.MasterKey}
+
+// settle waits until the events so far are on their way to all who watch. Those
+// of a class come in order, but those of one class may overtake another's: so
+// the master key waits for one more event in each.
+func (m *matrix) settle() {
+	ear := connectWith(m.t, m.s, `,"masterKey":"`+liveKeys["masterKey"]+`"`)
+	var made, deleted []exchange
+	for i := range m.rules {
+		class := m.rules[i].name
+		ear.send(jsonText(map[string]any{"op": "subscribe", "requestId": i + 1, "query": map[string]any{"className": class, "where": map[string]any{"title": "last"}}}))
+		if f := ear.next(); f.Op != "subscribed" {
+			m.t.Fatalf("the master key watches %s: %+v", class, f)
+		}
+		made = append(made, exchange{method: "POST", path: "/classes/" + class, body: map[string]any{"objectId": "last", "title": "last", "ACL": map[string]any{}}})
+		deleted = append(deleted, exchange{method: "DELETE", path: "/classes/" + class + "/last"})
+	}
+	m.mustAll(made)
+	m.mustAll(deleted)
+	for left := len(deleted); left > 0; {
+		if ear.next().Op == "delete" {
+			left--
+		}
+	}
+}
+
 // eventText says what an event tells, and which change it is about.
 func eventText(f *frame) (text string, which int) {
 	state := func(o map[string]any) (text string, n int) {
@@ -167,7 +198,7 @@ func eventText(f *frame) (text string, which int) {
 
 // subscribe lets a client watch all classes, and tries to watch by hidden fields.
 func (m *matrix) subscribe(c *matrixCaller) *live {
-	ear := connect(m.t, m.s)
+	ear := connectWith(m.t, m.s, `,"clientKey":"`+liveKeys["clientKey"]+`"`)
 	watch := func(id int, query map[string]any) string {
 		ear.send(jsonText(map[string]any{"op": "subscribe", "requestId": id, "query": query, "sessionToken": m.tokens[c.name]}))
 		switch f := ear.next(); {

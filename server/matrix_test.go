@@ -27,26 +27,24 @@ import (
 const matrixFewest = 5000
 
 func TestMatrix(t *testing.T) {
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			m := newMatrix(t, db)
-			m.each(m.read)
-			m.listen()
-			m.each(m.askRoutes)
-			m.write()
-			m.delete()
-			t.Logf("%d cells", m.total())
-			if db.Name != "sqlite" {
-				return
-			}
-			if m.total() < matrixFewest {
-				t.Errorf("%d cells are too few", m.total())
-			}
-			if m.sample == 1 {
-				m.document()
-			}
-		})
-	}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		m := newMatrix(t, db)
+		m.each(m.read)
+		m.listen()
+		m.each(m.askRoutes)
+		m.write()
+		m.delete()
+		t.Logf("%d cells", m.total())
+		if db.Name != "sqlite" {
+			return
+		}
+		if m.total() < matrixFewest {
+			t.Errorf("%d cells are too few", m.total())
+		}
+		if m.sample == 1 {
+			m.document()
+		}
+	})
 }
 
 // matrix is one run.
@@ -86,6 +84,7 @@ func newMatrix(t *testing.T, db scenario.Database) *matrix {
 		c.ReadOnlyMasterKey, c.MaintenanceKey = "readonly", "maintenance"
 		c.SecurityOptions = json.RawMessage(`{"enableCheck":true}`)
 		c.StartLiveQueryServer = true
+		c.LiveQueryServerOptions.KeyPairs = liveKeys
 		c.LiveQuery.ClassNames = []string{".*"}
 		option := map[string]map[string][]string{}
 		for i := range m.rules {

@@ -74,9 +74,7 @@ func (m *messages) last() (mobile, code string, count int) {
 
 // onDatabases runs a test with a server of its own on every database.
 func onDatabases(t *testing.T, change func(*config.Config), cloud func(*cloudcode.App), f func(t *testing.T, s *scenario.Server)) {
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) { f(t, scenario.Start(t, db.URI(t), change, cloud)) })
-	}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) { f(t, scenario.Start(t, db.URI(t), change, cloud)) })
 }
 
 func TestMFACodes(t *testing.T) {

@@ -187,60 +187,58 @@ func TestMigrations(t *testing.T) {
 		before = `{"classes":[{"className":"A","fields":{"old":{"type":"String"}}}]}`
 		after  = `{"deleteExtraFields":true,"classes":[{"className":"A","fields":{"new":{"type":"Array"}}}]}`
 	)
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			uri := db.URI(t)
-			s := scenario.Start(t, uri, func(c *config.Config) { c.Schema = json.RawMessage(before) }, nil)
-			s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/A", Body: `{"old":"x"}`, Status: 201})
-			s.Stop()
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		uri := db.URI(t)
+		s := scenario.Start(t, uri, func(c *config.Config) { c.Schema = json.RawMessage(before) }, nil)
+		s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/A", Body: `{"old":"x"}`, Status: 201})
+		s.Stop()
 
-			var order []string
-			step := func(name string) func(context.Context, cloudcode.Client) error {
-				return func(context.Context, cloudcode.Client) error { order = append(order, name); return nil }
-			}
-			s, err := scenario.TryStart(t, uri, func(c *config.Config) { c.Schema = json.RawMessage(after) },
-				server.WithCloud(func(app *cloudcode.App) {
-					app.BeforeSave("A", func(context.Context, *cloudcode.SaveRequest) error {
-						t.Error("a hook ran before the cloud code begins")
-						return nil
-					})
-				}),
-				server.WithMigrations(server.Migrations{Before: func(ctx context.Context, c cloudcode.Client) error {
-					order = append(order, "first before")
-					list, err := c.Find(ctx, "A", query.Query{Limit: query.NoLimit})
-					if err != nil {
+		var order []string
+		step := func(name string) func(context.Context, cloudcode.Client) error {
+			return func(context.Context, cloudcode.Client) error { order = append(order, name); return nil }
+		}
+		s, err := scenario.TryStart(t, uri, func(c *config.Config) { c.Schema = json.RawMessage(after) },
+			server.WithCloud(func(app *cloudcode.App) {
+				app.BeforeSave("A", func(context.Context, *cloudcode.SaveRequest) error {
+					t.Error("a hook ran before the cloud code begins")
+					return nil
+				})
+			}),
+			server.WithMigrations(server.Migrations{Before: func(ctx context.Context, c cloudcode.Client) error {
+				order = append(order, "first before")
+				list, err := c.Find(ctx, "A", query.Query{Limit: query.NoLimit})
+				if err != nil {
+					return err
+				}
+				for _, o := range list {
+					v, _ := o.Get("old")
+					if _, err := c.Update(ctx, "A", o.ID, parse.NewMap(parse.MapField{Key: "new", Value: parse.Array{v}})); err != nil {
 						return err
 					}
-					for _, o := range list {
-						v, _ := o.Get("old")
-						if _, err := c.Update(ctx, "A", o.ID, parse.NewMap(parse.MapField{Key: "new", Value: parse.Array{v}})); err != nil {
-							return err
-						}
-					}
-					_, err = c.Create(ctx, "_User", parse.NewMap(parse.MapField{Key: "username", Value: "u"}, parse.MapField{Key: "password", Value: "secret"}))
-					return err
-				}, After: step("first after")}),
-				server.WithMigrations(server.Migrations{Before: step("second before")}),
-				server.WithMigrations(server.Migrations{After: step("third after")}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := strings.Join(order, ", "); got != "first before, second before, first after, third after" {
-				t.Errorf("ran: %s", got)
-			}
-			s.Do(t, &scenario.Step{Path: "/classes/A", As: "master", JSON: `{"results":[{"objectId":"*","createdAt":"*","updatedAt":"*","new":["x"]}]}`})
-			s.Do(t, &scenario.Step{Name: "passwords are hashed", Method: "POST", Path: "/login", Body: `{"username":"u","password":"secret"}`, JSON: `{"username":"u","...":0}`})
-			s.Stop()
+				}
+				_, err = c.Create(ctx, "_User", parse.NewMap(parse.MapField{Key: "username", Value: "u"}, parse.MapField{Key: "password", Value: "secret"}))
+				return err
+			}, After: step("first after")}),
+			server.WithMigrations(server.Migrations{Before: step("second before")}),
+			server.WithMigrations(server.Migrations{After: step("third after")}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(order, ", "); got != "first before, second before, first after, third after" {
+			t.Errorf("ran: %s", got)
+		}
+		s.Do(t, &scenario.Step{Path: "/classes/A", As: "master", JSON: `{"results":[{"objectId":"*","createdAt":"*","updatedAt":"*","new":["x"]}]}`})
+		s.Do(t, &scenario.Step{Name: "passwords are hashed", Method: "POST", Path: "/login", Body: `{"username":"u","password":"secret"}`, JSON: `{"username":"u","...":0}`})
+		s.Stop()
 
-			var tries atomic.Int32
-			broken := errors.New("no more room")
-			_, err = scenario.TryStart(t, uri, nil, server.WithMigrations(server.Migrations{After: func(context.Context, cloudcode.Client) error {
-				tries.Add(1)
-				return broken
-			}}))
-			if !errors.Is(err, broken) || tries.Load() != 1 {
-				t.Errorf("after %d tries: %v", tries.Load(), err)
-			}
-		})
-	}
+		var tries atomic.Int32
+		broken := errors.New("no more room")
+		_, err = scenario.TryStart(t, uri, nil, server.WithMigrations(server.Migrations{After: func(context.Context, cloudcode.Client) error {
+			tries.Add(1)
+			return broken
+		}}))
+		if !errors.Is(err, broken) || tries.Load() != 1 {
+			t.Errorf("after %d tries: %v", tries.Load(), err)
+		}
+	})
 }

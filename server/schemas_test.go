@@ -206,38 +206,36 @@ func TestDefinedSchemas(t *testing.T) {
 	const second = `{"strict":true,"deleteExtraFields":true,"recreateModifiedFields":true,"definitions":[
 		{"className":"A","fields":{"keep":{"type":"String"},"typed":{"type":"Number","defaultValue":7}},"indexes":{"byTyped":{"typed":1}},
 		 "classLevelPermissions":{"find":{"*":true},"create":{"*":true},"addField":{"*":true}}}]}`
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			uri := db.URI(t)
-			run := func(name, file string, steps []scenario.Step) {
-				t.Run(name, func(t *testing.T) {
-					s := scenario.Start(t, uri, func(c *config.Config) {
-						open(c)
-						c.Schema = json.RawMessage(file)
-					}, nil)
-					for i := range steps {
-						s.Do(t, &steps[i])
-					}
-				})
-			}
-			run("first", first, []scenario.Step{
-				{Name: "data", Method: "POST", Path: "/classes/A", Body: `{"keep":"k","extra":1,"typed":"text"}`, Status: 201},
-				{Name: "data", Method: "POST", Path: "/classes/B", Body: `{"x":"y"}`, Status: 201},
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		uri := db.URI(t)
+		run := func(name, file string, steps []scenario.Step) {
+			t.Run(name, func(t *testing.T) {
+				s := scenario.Start(t, uri, func(c *config.Config) {
+					open(c)
+					c.Schema = json.RawMessage(file)
+				}, nil)
+				for i := range steps {
+					s.Do(t, &steps[i])
+				}
 			})
-			run("second", second, []scenario.Step{
-				schemaCall("GET", "/schemas/A", "", `{"className":"A","fields":{`+baseFields+`,"keep":{"type":"String"},"typed":{"type":"Number","defaultValue":7}},`+
-					`"classLevelPermissions":{"find":{"*":true},"get":{},"count":{},"create":{"*":true},"update":{},"delete":{},"addField":{},"protectedFields":{}},"indexes":{"_id_":"*","byTyped":{"typed":1}}}`),
-				{Name: "what was not defined is gone", Path: "/classes/A", JSON: `{"results":[{"objectId":"*","createdAt":"*","updatedAt":"*","keep":"k"}]}`},
-				{Name: "the new type", Method: "POST", Path: "/classes/A", Body: `{"typed":1}`, Status: 201},
-				{Name: "clients add no fields", Method: "POST", Path: "/classes/A", Body: `{"new":1}`, Code: parse.OperationForbidden},
-				{Name: "nor elsewhere", Method: "POST", Path: "/classes/B", Body: `{"new":1}`, Code: parse.OperationForbidden},
-				{Name: "but write there", Method: "POST", Path: "/classes/B", Body: `{"x":"z"}`, Status: 201},
-				schemaCall("PUT", "/schemas/A", `{"fields":{"more":{"type":"String"}}}`, `{"...":0}`),
-			})
-			run("third", second, []scenario.Step{
-				schemaCall("GET", "/schemas/A", "", `{"className":"A","fields":{`+baseFields+`,"keep":"*","typed":"*"},"classLevelPermissions":"*","indexes":"*"}`),
-				{Name: "nothing else is lost", Path: "/classes/A", Query: map[string]string{"where": `{"typed":1}`, "count": "1", "limit": "0"}, As: "master", JSON: `{"results":[],"count":1}`},
-			})
+		}
+		run("first", first, []scenario.Step{
+			{Name: "data", Method: "POST", Path: "/classes/A", Body: `{"keep":"k","extra":1,"typed":"text"}`, Status: 201},
+			{Name: "data", Method: "POST", Path: "/classes/B", Body: `{"x":"y"}`, Status: 201},
 		})
-	}
+		run("second", second, []scenario.Step{
+			schemaCall("GET", "/schemas/A", "", `{"className":"A","fields":{`+baseFields+`,"keep":{"type":"String"},"typed":{"type":"Number","defaultValue":7}},`+
+				`"classLevelPermissions":{"find":{"*":true},"get":{},"count":{},"create":{"*":true},"update":{},"delete":{},"addField":{},"protectedFields":{}},"indexes":{"_id_":"*","byTyped":{"typed":1}}}`),
+			{Name: "what was not defined is gone", Path: "/classes/A", JSON: `{"results":[{"objectId":"*","createdAt":"*","updatedAt":"*","keep":"k"}]}`},
+			{Name: "the new type", Method: "POST", Path: "/classes/A", Body: `{"typed":1}`, Status: 201},
+			{Name: "clients add no fields", Method: "POST", Path: "/classes/A", Body: `{"new":1}`, Code: parse.OperationForbidden},
+			{Name: "nor elsewhere", Method: "POST", Path: "/classes/B", Body: `{"new":1}`, Code: parse.OperationForbidden},
+			{Name: "but write there", Method: "POST", Path: "/classes/B", Body: `{"x":"z"}`, Status: 201},
+			schemaCall("PUT", "/schemas/A", `{"fields":{"more":{"type":"String"}}}`, `{"...":0}`),
+		})
+		run("third", second, []scenario.Step{
+			schemaCall("GET", "/schemas/A", "", `{"className":"A","fields":{`+baseFields+`,"keep":"*","typed":"*"},"classLevelPermissions":"*","indexes":"*"}`),
+			{Name: "nothing else is lost", Path: "/classes/A", Query: map[string]string{"where": `{"typed":1}`, "count": "1", "limit": "0"}, As: "master", JSON: `{"results":[],"count":1}`},
+		})
+	})
 }

@@ -97,9 +97,9 @@ func (s secretBox) sought(t *testing.T, where, text string) {
 // log, at its most verbose, nor in the answer to a request that failed.
 func TestSecretsAreNotTold(t *testing.T) {
 	for _, form := range []string{"text", "json"} {
-		for _, db := range scenario.Databases() {
-			t.Run(form+"/"+db.Name, func(t *testing.T) { seekSecrets(t, form, db.URI(t)) })
-		}
+		t.Run(form, func(t *testing.T) {
+			scenario.Each(t, func(t *testing.T, db scenario.Database) { seekSecrets(t, form, db.URI(t)) })
+		})
 	}
 }
 

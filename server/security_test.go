@@ -152,34 +152,32 @@ func TestSecurityOfClasses(t *testing.T) {
 	const owned = "Objects with owners are not public"
 	key := map[string]string{"X-Parse-Master-Key": strongKey}
 	fields := `{"fields":{"owner":{"type":"Pointer","targetClass":"_User"}}`
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			s := scenario.Start(t, db.URI(t), secured, nil)
-			do := func(method, path, body string) {
-				t.Helper()
-				s.Do(t, &scenario.Step{Name: path, Method: method, Path: path, Header: key, Body: body})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		s := scenario.Start(t, db.URI(t), secured, nil)
+		do := func(method, path, body string) {
+			t.Helper()
+			s.Do(t, &scenario.Step{Name: path, Method: method, Path: path, Header: key, Body: body})
+		}
+		do("POST", "/schemas/Note", fields+`}`)
+		if got := failures(t, s, strongKey)[owned]; !strings.Contains(got, "class Note") || !strings.Contains(got, "(owner)") {
+			t.Errorf("an open class is not found: %q", got)
+		}
+		for name, clp := range map[string]string{
+			"a default ACL": `{"find":{"*":true},"get":{"*":true},"update":{"*":true},"ACL":{"currentUser":{"read":true,"write":true}}}`,
+			"pointers":      `{"find":{"pointerFields":["owner"]},"get":{"pointerFields":["owner"]},"create":{"*":true}}`,
+		} {
+			do("PUT", "/schemas/Note", `{"classLevelPermissions":`+clp+`}`)
+			if got := failures(t, s, strongKey)[owned]; got != "" {
+				t.Errorf("%s: %s", name, got)
 			}
-			do("POST", "/schemas/Note", fields+`}`)
-			if got := failures(t, s, strongKey)[owned]; !strings.Contains(got, "class Note") || !strings.Contains(got, "(owner)") {
-				t.Errorf("an open class is not found: %q", got)
-			}
-			for name, clp := range map[string]string{
-				"a default ACL": `{"find":{"*":true},"get":{"*":true},"update":{"*":true},"ACL":{"currentUser":{"read":true,"write":true}}}`,
-				"pointers":      `{"find":{"pointerFields":["owner"]},"get":{"pointerFields":["owner"]},"create":{"*":true}}`,
-			} {
-				do("PUT", "/schemas/Note", `{"classLevelPermissions":`+clp+`}`)
-				if got := failures(t, s, strongKey)[owned]; got != "" {
-					t.Errorf("%s: %s", name, got)
-				}
-			}
-			do("PUT", "/schemas/_Role", `{"classLevelPermissions":{"find":{"*":true},"get":{"*":true}}}`)
-			got := failures(t, s, strongKey)
-			if text, open := got["Roles are not created by clients"]; open {
-				t.Error(text)
-			}
-			if text, bad := got["Names and tokens are unique by index"]; bad {
-				t.Error(text)
-			}
-		})
-	}
+		}
+		do("PUT", "/schemas/_Role", `{"classLevelPermissions":{"find":{"*":true},"get":{"*":true}}}`)
+		got := failures(t, s, strongKey)
+		if text, open := got["Roles are not created by clients"]; open {
+			t.Error(text)
+		}
+		if text, bad := got["Names and tokens are unique by index"]; bad {
+			t.Error(text)
+		}
+	})
 }

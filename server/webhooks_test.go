@@ -125,23 +125,21 @@ func TestWebhooks(t *testing.T) {
 // Webhooks outlive the server that they were declared on, and what follows a
 // write arrives.
 func TestWebhooksAfterRestart(t *testing.T) {
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			h := newHookServer(t)
-			uri := db.URI(t)
-			t.Run("first server", func(t *testing.T) {
-				s := scenario.Start(t, uri, open, nil)
-				s.Do(t, &scenario.Step{Method: "POST", Path: "/hooks/triggers", As: "master", Body: `{"className":"Thing","triggerName":"afterSave","url":"` + h.URL + `/after"}`})
-				s.Do(t, &scenario.Step{Method: "POST", Path: "/hooks/functions", As: "master", Body: `{"functionName":"double","url":"` + h.URL + `/double"}`})
-			})
-			t.Run("second server", func(t *testing.T) {
-				s := scenario.Start(t, uri, open, nil)
-				s.Do(t, &scenario.Step{Method: "POST", Path: "/functions/double", Body: `{"n":2}`, JSON: `{"result":4}`})
-				body := s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/Thing", Body: `{}`, Status: 201})
-				if id := <-h.told; !strings.Contains(body, `"`+id+`"`) {
-					t.Errorf("the hook was told of %s", id)
-				}
-			})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		h := newHookServer(t)
+		uri := db.URI(t)
+		t.Run("first server", func(t *testing.T) {
+			s := scenario.Start(t, uri, open, nil)
+			s.Do(t, &scenario.Step{Method: "POST", Path: "/hooks/triggers", As: "master", Body: `{"className":"Thing","triggerName":"afterSave","url":"` + h.URL + `/after"}`})
+			s.Do(t, &scenario.Step{Method: "POST", Path: "/hooks/functions", As: "master", Body: `{"functionName":"double","url":"` + h.URL + `/double"}`})
 		})
-	}
+		t.Run("second server", func(t *testing.T) {
+			s := scenario.Start(t, uri, open, nil)
+			s.Do(t, &scenario.Step{Method: "POST", Path: "/functions/double", Body: `{"n":2}`, JSON: `{"result":4}`})
+			body := s.Do(t, &scenario.Step{Method: "POST", Path: "/classes/Thing", Body: `{}`, Status: 201})
+			if id := <-h.told; !strings.Contains(body, `"`+id+`"`) {
+				t.Errorf("the hook was told of %s", id)
+			}
+		})
+	})
 }

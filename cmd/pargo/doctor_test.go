@@ -12,21 +12,19 @@ import (
 
 func TestDoctorOnDatabase(t *testing.T) {
 	file := write(t, `{"classes":[{"className":"Game","fields":{"score":{"type":"Number"}},"indexes":{"byScore":{"score":-1}},"classLevelPermissions":{}}]}`)
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			uri := "--databaseURI=" + db.URI(t)
-			if _, err := runSchema(t, "", "apply", file, uri); err != nil {
-				t.Fatal(err)
-			}
-			var out, errs bytes.Buffer
-			code := run(t.Context(), []string{"doctor", uri, "--silent"}, nil, &out, &errs)
-			const want = "Database\n  ok  The database answers\n  ok  Declared indexes exist\nQueries\n  ??  Indexes serve the queries\n" +
-				"      Statistics are in the memory of a server: ask the one that runs.\n"
-			if code != 0 || out.String() != want {
-				t.Errorf("code %d\nstdout: %s\nstderr: %s", code, &out, &errs)
-			}
-		})
-	}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		uri := "--databaseURI=" + db.URI(t)
+		if _, err := runSchema(t, "", "apply", file, uri); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"doctor", uri, "--silent"}, nil, &out, &errs)
+		const want = "Database\n  ok  The database answers\n  ok  Declared indexes exist\nQueries\n  ??  Indexes serve the queries\n" +
+			"      Statistics are in the memory of a server: ask the one that runs.\n"
+		if code != 0 || out.String() != want {
+			t.Errorf("code %d\nstdout: %s\nstderr: %s", code, &out, &errs)
+		}
+	})
 }
 
 func TestDoctorOnServer(t *testing.T) {

@@ -31,7 +31,8 @@ func TestInit(t *testing.T) {
 			}
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-mod=mod", "-tags", "nomsgpack", "./...")
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOSUMDB=off", "GOWORK=off")
+			// The flags of the release: what its build has compiled serves here.
+			cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-trimpath", "CGO_ENABLED=0", "GOSUMDB=off", "GOWORK=off")
 			if text, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, text)
 			}

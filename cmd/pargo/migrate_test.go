@@ -27,70 +27,68 @@ func freely(c *config.Config) { c.AllowClientClassCreation = true }
 // next, and a server goes on with the target as it did with the source.
 func TestMigrateKilled(t *testing.T) {
 	const objects = 3000
-	for _, db := range scenario.Databases() {
-		t.Run("sqlite to "+db.Name, func(t *testing.T) {
-			source := "sqlite:" + filepath.Join(t.TempDir(), "source.db")
-			s := scenario.Start(t, source, freely, nil)
-			s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"ann","password":"secret"}`, Status: 201})
-			s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"bob","password":"secret"}`, Status: 201})
-			for at := 0; at < objects; at += 1000 {
-				var items []string
-				for i := range 1000 {
-					items = append(items, fmt.Sprintf(`{"method":"POST","path":"/parse/classes/Row","body":{"n":%d,"text":"row %d"}}`, at+i, at+i))
-				}
-				s.Do(t, &scenario.Step{Method: "POST", Path: "/batch", As: "master", Body: `{"requests":[` + strings.Join(items, ",") + `]}`, Status: 200})
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		source := "sqlite:" + filepath.Join(t.TempDir(), "source.db")
+		s := scenario.Start(t, source, freely, nil)
+		s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"ann","password":"secret"}`, Status: 201})
+		s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"bob","password":"secret"}`, Status: 201})
+		for at := 0; at < objects; at += 1000 {
+			var items []string
+			for i := range 1000 {
+				items = append(items, fmt.Sprintf(`{"method":"POST","path":"/parse/classes/Row","body":{"n":%d,"text":"row %d"}}`, at+i, at+i))
 			}
-			s.Stop()
+			s.Do(t, &scenario.Step{Method: "POST", Path: "/batch", As: "master", Body: `{"requests":[` + strings.Join(items, ",") + `]}`, Status: 200})
+		}
+		s.Stop()
 
-			target := db.URI(t)
-			args := []string{"--from", source, "--to", target}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"migrate"}, args...)...)
-			cmd.Env = append(os.Environ(), asProgram+"=1")
-			progress, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			for lines := bufio.NewScanner(progress); lines.Scan(); {
-				if strings.HasPrefix(lines.Text(), "copy") && strings.HasSuffix(lines.Text(), ", Row") {
-					if err := cmd.Process.Kill(); err != nil {
-						t.Fatal(err)
-					}
-					break
+		target := db.URI(t)
+		args := []string{"--from", source, "--to", target}
+		cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"migrate"}, args...)...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		progress, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(progress); lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "copy") && strings.HasSuffix(lines.Text(), ", Row") {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
 				}
+				break
 			}
-			if err := cmd.Wait(); err == nil {
-				t.Fatal("the command came to its end")
-			}
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("the command came to its end")
+		}
 
-			out, errs, code := runMigrate(t, append(args, "--json")...)
-			var report struct {
-				Resumed bool
-				Classes []struct {
-					Name, Hash               string
-					Objects, Copied, Present int64
-				}
+		out, errs, code := runMigrate(t, append(args, "--json")...)
+		var report struct {
+			Resumed bool
+			Classes []struct {
+				Name, Hash               string
+				Objects, Copied, Present int64
 			}
-			if err := json.Unmarshal([]byte(out), &report); code != 0 || err != nil || !report.Resumed {
-				t.Fatalf("exit status %d, %v: %s%s", code, err, out, errs)
+		}
+		if err := json.Unmarshal([]byte(out), &report); code != 0 || err != nil || !report.Resumed {
+			t.Fatalf("exit status %d, %v: %s%s", code, err, out, errs)
+		}
+		for _, c := range report.Classes {
+			if c.Name == "Row" && (c.Objects != objects || c.Copied+c.Present >= objects || c.Hash == "") {
+				t.Errorf("going on: %+v", c)
 			}
-			for _, c := range report.Classes {
-				if c.Name == "Row" && (c.Objects != objects || c.Copied+c.Present >= objects || c.Hash == "") {
-					t.Errorf("going on: %+v", c)
-				}
-			}
-			if _, errs, code := runMigrate(t, args...); code != 1 || !strings.Contains(errs, "pargo: the target has objects already, in Row, _Session, _User: empty it, or say --merge") {
-				t.Errorf("once more: %d %s", code, errs)
-			}
+		}
+		if _, errs, code := runMigrate(t, args...); code != 1 || !strings.Contains(errs, "pargo: the target has objects already, in Row, _Session, _User: empty it, or say --merge") {
+			t.Errorf("once more: %d %s", code, errs)
+		}
 
-			s = scenario.Start(t, target, freely, nil)
-			s.Do(t, &scenario.Step{Path: "/classes/Row", Query: map[string]string{"count": "1", "limit": "0"}, As: "master", JSON: fmt.Sprintf(`{"results":[],"count":%d}`, objects)})
-			s.Do(t, &scenario.Step{Path: "/login", Query: map[string]string{"username": "bob", "password": "secret"}, Status: 200})
-			s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"ANN","password":"x"}`, Status: 400, JSON: `{"code":202,"error":"Account already exists for this username."}`})
-		})
-	}
+		s = scenario.Start(t, target, freely, nil)
+		s.Do(t, &scenario.Step{Path: "/classes/Row", Query: map[string]string{"count": "1", "limit": "0"}, As: "master", JSON: fmt.Sprintf(`{"results":[],"count":%d}`, objects)})
+		s.Do(t, &scenario.Step{Path: "/login", Query: map[string]string{"username": "bob", "password": "secret"}, Status: 200})
+		s.Do(t, &scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"ANN","password":"x"}`, Status: 400, JSON: `{"code":202,"error":"Account already exists for this username."}`})
+	})
 }
 
 func TestMigrateRefuses(t *testing.T) {

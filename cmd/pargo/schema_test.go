@@ -32,64 +32,62 @@ func TestSchemaCommands(t *testing.T) {
 		"ownerField":"owner","indexes":{"byScore":{"score":-1}},"classLevelPermissions":{"find":{"*":true}}},
 		{"className":"User","fields":{"nick":{"type":"String"}}}]}`)
 	second := write(t, `{"deleteExtraFields":true,"strict":true,"classes":[{"className":"Game","comment":"games","ownerField":"owner","fields":{"owner":{"type":"Pointer","targetClass":"User"},"level":{"type":"Number"}}}]}`)
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			uri := "--databaseURI=" + db.URI(t)
-			step := func(name, answer string, args []string, wantErr string, want ...string) string {
-				t.Helper()
-				out, err := runSchema(t, answer, append(args, uri)...)
-				if got := errorText(err); wantErr == "" && got != "" || !strings.Contains(got, wantErr) {
-					t.Fatalf("%s: error %q, want %q\n%s", name, got, wantErr, out)
-				}
-				for _, w := range want {
-					if !strings.Contains(out, w) {
-						t.Errorf("%s: lacks %q:\n%s", name, w, out)
-					}
-				}
-				return out
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		uri := "--databaseURI=" + db.URI(t)
+		step := func(name, answer string, args []string, wantErr string, want ...string) string {
+			t.Helper()
+			out, err := runSchema(t, answer, append(args, uri)...)
+			if got := errorText(err); wantErr == "" && got != "" || !strings.Contains(got, wantErr) {
+				t.Fatalf("%s: error %q, want %q\n%s", name, got, wantErr, out)
 			}
-			if db.Name == "sqlite" {
-				step("no database", "", []string{"pull"}, "there is no database at")
-			}
-			created := []string{"  create class _Session", "  create class Game: 7 fields, 1 indexes\n", "  add field _User.nick: String\n", "no data is lost"}
-			step("plan", "", []string{"plan", first}, "", created...)
-			step("a plan does nothing", "", []string{"plan", first}, "", created...)
-			step("apply", "", []string{"apply", first}, "", append(created, "[1/", "] create class Game: 7 fields, 1 indexes\n", "done\n")...)
-			step("again", "", []string{"plan", first}, "", "nothing to do\n")
-
-			step("status", "", []string{"plan", first, "--exit-code"}, "", "nothing to do\n")
-			step("status", "", []string{"plan", second, "--exit-code"}, "exit status 3", "3 steps")
-			for _, form := range []string{"classes", "results"} {
-				pulled := step("pull", "", []string{"pull", "--form", form}, "", `"`+form+`"`)
-				step("pulled as "+form, "", []string{"plan", write(t, pulled)}, "", "nothing to do\n")
-			}
-			step("no such form", "", []string{"pull", "--form=odd"}, `the form must be classes, definitions or results, not "odd"`)
-
-			pulled := step("pull", "", []string{"pull"}, "", `"className": "Game"`, `"ownerField": "owner"`, `"minimum": 0`, `"byScore"`, `"nick"`)
-			for _, surplus := range []string{"createdAt", "_Session", "username", "results"} {
-				if strings.Contains(pulled, surplus) {
-					t.Errorf("the file has %s:\n%s", surplus, pulled)
+			for _, w := range want {
+				if !strings.Contains(out, w) {
+					t.Errorf("%s: lacks %q:\n%s", name, w, out)
 				}
 			}
-			step("what was pulled is what is there", "", []string{"plan", write(t, pulled)}, "", "nothing to do\n")
+			return out
+		}
+		if db.Name == "sqlite" {
+			step("no database", "", []string{"pull"}, "there is no database at")
+		}
+		created := []string{"  create class _Session", "  create class Game: 7 fields, 1 indexes\n", "  add field _User.nick: String\n", "no data is lost"}
+		step("plan", "", []string{"plan", first}, "", created...)
+		step("a plan does nothing", "", []string{"plan", first}, "", created...)
+		step("apply", "", []string{"apply", first}, "", append(created, "[1/", "] create class Game: 7 fields, 1 indexes\n", "done\n")...)
+		step("again", "", []string{"plan", first}, "", "nothing to do\n")
 
-			lost := []string{"! drop field Game.score with its data", "  add field Game.level: Number", "3 steps, of which 2 destroy data (!)"}
-			step("plan of a loss", "", []string{"plan", second}, "", lost...)
-			step("refused", "no\n", []string{"apply", second}, "the change would destroy data: nothing was changed; --yes allows it", lost...)
-			step("no terminal", "", []string{"apply", second}, "--yes allows it")
-			step("nothing was changed", "", []string{"plan", first}, "", "nothing to do\n")
-			step("allowed", "yes\n", []string{"apply", second}, "", append(lost, "done\n")...)
-			step("done", "", []string{"plan", second}, "", "nothing to do\n")
-			step("back", "", []string{"apply", first}, "", "  add field Game.score: Number", "add index Game.byScore on -score")
-			step("allowed in advance", "", []string{"apply", second, "--yes"}, "", "done\n")
-			// As a file of defined schemas, the database says the same once clients add no fields.
-			defined := write(t, step("pull", "", []string{"pull", "--form", "definitions"}, "", `"definitions"`, `"addField": {}`))
-			step("apply", "", []string{"apply", defined}, "", "set permissions of class _User\n")
-			step("defined", "", []string{"plan", defined}, "", "nothing to do\n")
-			step("again", "", []string{"plan", write(t, step("pull", "", []string{"pull", "--form", "definitions"}, ""))}, "", "nothing to do\n")
-			step("another type", "", []string{"plan", write(t, `{"classes":[{"className":"Game","fields":{"level":{"type":"String"}}}]}`)}, "stored as Number but defined as String")
-		})
-	}
+		step("status", "", []string{"plan", first, "--exit-code"}, "", "nothing to do\n")
+		step("status", "", []string{"plan", second, "--exit-code"}, "exit status 3", "3 steps")
+		for _, form := range []string{"classes", "results"} {
+			pulled := step("pull", "", []string{"pull", "--form", form}, "", `"`+form+`"`)
+			step("pulled as "+form, "", []string{"plan", write(t, pulled)}, "", "nothing to do\n")
+		}
+		step("no such form", "", []string{"pull", "--form=odd"}, `the form must be classes, definitions or results, not "odd"`)
+
+		pulled := step("pull", "", []string{"pull"}, "", `"className": "Game"`, `"ownerField": "owner"`, `"minimum": 0`, `"byScore"`, `"nick"`)
+		for _, surplus := range []string{"createdAt", "_Session", "username", "results"} {
+			if strings.Contains(pulled, surplus) {
+				t.Errorf("the file has %s:\n%s", surplus, pulled)
+			}
+		}
+		step("what was pulled is what is there", "", []string{"plan", write(t, pulled)}, "", "nothing to do\n")
+
+		lost := []string{"! drop field Game.score with its data", "  add field Game.level: Number", "3 steps, of which 2 destroy data (!)"}
+		step("plan of a loss", "", []string{"plan", second}, "", lost...)
+		step("refused", "no\n", []string{"apply", second}, "the change would destroy data: nothing was changed; --yes allows it", lost...)
+		step("no terminal", "", []string{"apply", second}, "--yes allows it")
+		step("nothing was changed", "", []string{"plan", first}, "", "nothing to do\n")
+		step("allowed", "yes\n", []string{"apply", second}, "", append(lost, "done\n")...)
+		step("done", "", []string{"plan", second}, "", "nothing to do\n")
+		step("back", "", []string{"apply", first}, "", "  add field Game.score: Number", "add index Game.byScore on -score")
+		step("allowed in advance", "", []string{"apply", second, "--yes"}, "", "done\n")
+		// As a file of defined schemas, the database says the same once clients add no fields.
+		defined := write(t, step("pull", "", []string{"pull", "--form", "definitions"}, "", `"definitions"`, `"addField": {}`))
+		step("apply", "", []string{"apply", defined}, "", "set permissions of class _User\n")
+		step("defined", "", []string{"plan", defined}, "", "nothing to do\n")
+		step("again", "", []string{"plan", write(t, step("pull", "", []string{"pull", "--form", "definitions"}, ""))}, "", "nothing to do\n")
+		step("another type", "", []string{"plan", write(t, `{"classes":[{"className":"Game","fields":{"level":{"type":"String"}}}]}`)}, "stored as Number but defined as String")
+	})
 }
 
 // TestSchemaStatus: what a script learns from the exit status.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,22 +111,29 @@ func openPostgres(t testing.TB) storage.Store {
 	return closing(t, s, err)
 }
 
+// each runs f for every kind of database, side by side: while one works, the
+// test of another goes on.
+func each(t *testing.T, prefix string, f func(t *testing.T, k kind)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, k := range kinds() {
+		wg.Go(func() { t.Run(prefix+k.name, func(t *testing.T) { f(t, k) }) })
+	}
+	wg.Wait()
+}
+
 // pairs runs f from every kind of database to every kind.
 func pairs(t *testing.T, f func(t *testing.T, from, to storage.Store)) {
 	t.Helper()
 	for _, a := range kinds() {
-		for _, b := range kinds() {
-			t.Run(a.name+" to "+b.name, func(t *testing.T) { f(t, a.open(t), b.open(t)) })
-		}
+		each(t, a.name+" to ", func(t *testing.T, b kind) { f(t, a.open(t), b.open(t)) })
 	}
 }
 
 // targets runs f from SQLite to every kind of database.
 func targets(t *testing.T, f func(t *testing.T, from, to storage.Store)) {
 	t.Helper()
-	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) { f(t, openSQLite(t), k.open(t)) })
-	}
+	each(t, "", func(t *testing.T, k kind) { f(t, openSQLite(t), k.open(t)) })
 }
 
 const games = 1203 // more than two pages
@@ -431,32 +439,30 @@ func TestDifference(t *testing.T) {
 			return s.RemoveRelated(t.Context(), storage.Join{Class: "Game", Key: "fans"}, "g7", []string{"u1"})
 		}, "g7"},
 	}
-	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
-			for _, tt := range tests {
-				t.Run(tt.name, func(t *testing.T) {
-					from, to := openSQLite(t), k.open(t)
-					fill(t, from)
-					spoiled := false
-					_, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x", Progress: func(p migrate.Progress) {
-						if p.Stage == migrate.StageIndexes && !spoiled {
-							spoiled = true
-							if err := tt.spoil(t, to, classOf(t, to, "Game")); err != nil {
-								t.Error(err)
-							}
+	each(t, "", func(t *testing.T, k kind) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				from, to := openSQLite(t), k.open(t)
+				fill(t, from)
+				spoiled := false
+				_, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x", Progress: func(p migrate.Progress) {
+					if p.Stage == migrate.StageIndexes && !spoiled {
+						spoiled = true
+						if err := tt.spoil(t, to, classOf(t, to, "Game")); err != nil {
+							t.Error(err)
 						}
-					}})
-					var d *migrate.DifferenceError
-					if !errors.As(err, &d) {
-						t.Fatalf("no difference is found: %v", err)
 					}
-					if d.Class != "Game" || !slices.Equal(d.IDs, []string{tt.id}) {
-						t.Errorf("found %s %v, want %s: %s", d.Class, d.IDs, tt.id, d)
-					}
-				})
-			}
-		})
-	}
+				}})
+				var d *migrate.DifferenceError
+				if !errors.As(err, &d) {
+					t.Fatalf("no difference is found: %v", err)
+				}
+				if d.Class != "Game" || !slices.Equal(d.IDs, []string{tt.id}) {
+					t.Errorf("found %s %v, want %s: %s", d.Class, d.IDs, tt.id, d)
+				}
+			})
+		}
+	})
 }
 
 func TestSomeClasses(t *testing.T) {

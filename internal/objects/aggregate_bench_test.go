@@ -15,44 +15,42 @@ import (
 func TestAggregateStatements(t *testing.T) {
 	type cost struct{ pushed, finds, rows int }
 	const group = `{"$group":{"_id":"$s","n":{"$sum":"$n"},"hi":{"$max":"$d"}}}`
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			f, counts, _ := both(t, db, 90)
-			for _, tt := range []struct {
-				name, pipeline string
-				sql, mongo     cost
-			}{
-				{"count", `{"$match":{"n":{"$gt":1}}},{"$count":"c"}`, cost{1, 0, 1}, cost{1, 0, 1}},
-				{"group", `{"$match":{"k":{"$in":[0,1]}}},` + group + `,{"$sort":{"n":1}}`, cost{1, 0, 4}, cost{1, 0, 4}},
-				{"page", `{"$match":{"b":true}},{"$sort":{"n":-1,"_id":1}},{"$skip":1},{"$limit":3},{"$project":{"n":1,"s":1}}`, cost{1, 0, 3}, cost{1, 0, 3}},
-				{"columns", `{"$group":{"_id":{"$month":"$d"},"n":{"$sum":"$n"}}}`, cost{1, 0, 90}, cost{1, 0, -1}},
-				{"whole documents", `{"$match":{"n":1}}`, cost{0, 1, 0}, cost{1, 0, 5}},
-				{"arrays", `{"$unwind":"$a"},{"$sortByCount":"$a"}`, cost{0, 1, 0}, cost{1, 0, -1}},
-				{"lookup", `{"$limit":5},{"$lookup":{"from":"Item","localField":"k","foreignField":"n","as":"x"}},{"$project":{"c":{"$size":"$x"}}}`, cost{1, 1, 5}, cost{2, 0, -1}},
-			} {
-				counts.pushed, counts.finds, counts.rows = 0, 0, 0
-				if _, err := f.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Pipeline: body(t, `{"pipeline":[`+tt.pipeline+`]}`)}); err != nil {
-					t.Errorf("%s: %v", tt.name, err)
-				}
-				want := tt.sql
-				if db.Name == "mongodb" {
-					want = tt.mongo
-				}
-				got := cost{counts.pushed, counts.finds, counts.rows}
-				if want.rows < 0 {
-					got.rows = want.rows
-				}
-				if got != want {
-					t.Errorf("%s: %+v, want %+v", tt.name, got, want)
-				}
-			}
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		f, counts, _ := both(t, db, 90)
+		for _, tt := range []struct {
+			name, pipeline string
+			sql, mongo     cost
+		}{
+			{"count", `{"$match":{"n":{"$gt":1}}},{"$count":"c"}`, cost{1, 0, 1}, cost{1, 0, 1}},
+			{"group", `{"$match":{"k":{"$in":[0,1]}}},` + group + `,{"$sort":{"n":1}}`, cost{1, 0, 4}, cost{1, 0, 4}},
+			{"page", `{"$match":{"b":true}},{"$sort":{"n":-1,"_id":1}},{"$skip":1},{"$limit":3},{"$project":{"n":1,"s":1}}`, cost{1, 0, 3}, cost{1, 0, 3}},
+			{"columns", `{"$group":{"_id":{"$month":"$d"},"n":{"$sum":"$n"}}}`, cost{1, 0, 90}, cost{1, 0, -1}},
+			{"whole documents", `{"$match":{"n":1}}`, cost{0, 1, 0}, cost{1, 0, 5}},
+			{"arrays", `{"$unwind":"$a"},{"$sortByCount":"$a"}`, cost{0, 1, 0}, cost{1, 0, -1}},
+			{"lookup", `{"$limit":5},{"$lookup":{"from":"Item","localField":"k","foreignField":"n","as":"x"}},{"$project":{"c":{"$size":"$x"}}}`, cost{1, 1, 5}, cost{2, 0, -1}},
+		} {
 			counts.pushed, counts.finds, counts.rows = 0, 0, 0
-			list, err := f.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Distinct: "s"})
-			if err != nil || len(list) != 5 || counts.pushed != 1 || counts.finds != 0 || counts.rows != 6 {
-				t.Errorf("distinct: %v, %v, %+v", list, err, counts)
+			if _, err := f.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Pipeline: body(t, `{"pipeline":[`+tt.pipeline+`]}`)}); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
 			}
-		})
-	}
+			want := tt.sql
+			if db.Name == "mongodb" {
+				want = tt.mongo
+			}
+			got := cost{counts.pushed, counts.finds, counts.rows}
+			if want.rows < 0 {
+				got.rows = want.rows
+			}
+			if got != want {
+				t.Errorf("%s: %+v, want %+v", tt.name, got, want)
+			}
+		}
+		counts.pushed, counts.finds, counts.rows = 0, 0, 0
+		list, err := f.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Distinct: "s"})
+		if err != nil || len(list) != 5 || counts.pushed != 1 || counts.finds != 0 || counts.rows != 6 {
+			t.Errorf("distinct: %v, %v, %+v", list, err, counts)
+		}
+	})
 }
 
 // BenchmarkAggregate runs pipelines over 100,000 objects with the help of the

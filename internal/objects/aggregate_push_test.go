@@ -140,29 +140,27 @@ func both(t *testing.T, db scenario.Database, n int) (pushing *fixture, counts *
 // TestPushedAggregates runs random pipelines with the help of the database and
 // without, and compares the answers and the errors.
 func TestPushedAggregates(t *testing.T) {
-	for _, db := range scenario.Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			f, counts, plain := both(t, db, 90)
-			rapid.Check(t, func(rt *rapid.T) {
-				p := pipelines{rt}.draw()
-				text := `{"pipeline":[` + strings.Join(p, ",") + `]}`
-				who := rapid.SampledFrom([]string{"master", "raw"}).Draw(rt, "as")
-				ask := func(s *objects.Service) (string, error) {
-					got, err := s.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Pipeline: body(t, text), RawNames: who == "raw", RawValues: who == "raw"})
-					return rows(got, p), err
-				}
-				got, err := ask(f.Service)
-				want, wantErr := ask(plain)
-				if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {
-					rt.Errorf("%s\n%v %v\n%s", text, err, wantErr, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
-				}
-			})
-			t.Logf("%d aggregations by the database (%d refused), %d stages there, %d here, %d finds", counts.pushed, counts.failed, counts.stages, counts.left, counts.finds)
-			if counts.pushed == 0 || counts.stages == 0 {
-				t.Errorf("nothing was left to the database: %+v", counts)
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		f, counts, plain := both(t, db, 90)
+		rapid.Check(t, func(rt *rapid.T) {
+			p := pipelines{rt}.draw()
+			text := `{"pipeline":[` + strings.Join(p, ",") + `]}`
+			who := rapid.SampledFrom([]string{"master", "raw"}).Draw(rt, "as")
+			ask := func(s *objects.Service) (string, error) {
+				got, err := s.Aggregate(t.Context(), master, "Item", &objects.Aggregation{Pipeline: body(t, text), RawNames: who == "raw", RawValues: who == "raw"})
+				return rows(got, p), err
+			}
+			got, err := ask(f.Service)
+			want, wantErr := ask(plain)
+			if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				rt.Errorf("%s\n%v %v\n%s", text, err, wantErr, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 			}
 		})
-	}
+		t.Logf("%d aggregations by the database (%d refused), %d stages there, %d here, %d finds", counts.pushed, counts.failed, counts.stages, counts.left, counts.finds)
+		if counts.pushed == 0 || counts.stages == 0 {
+			t.Errorf("nothing was left to the database: %+v", counts)
+		}
+	})
 }
 
 // rows writes an answer so that equal ones are equal: without regard to the

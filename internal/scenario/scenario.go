@@ -178,24 +178,34 @@ func postgres(t testing.TB, uri, sql string) {
 	}
 }
 
+// Each runs f for every database, side by side, as a subtest of its name, and
+// returns when all have ended: while one database works, the test of another
+// goes on. What f shares with the others it must guard.
+func Each(t *testing.T, f func(t *testing.T, db Database)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, db := range Databases() {
+		wg.Go(func() { t.Run(db.Name, func(t *testing.T) { f(t, db) }) })
+	}
+	wg.Wait()
+}
+
 // Run runs the scenarios on every database.
 func Run(t *testing.T, scenarios []Scenario) {
 	t.Helper()
-	for _, db := range Databases() {
-		t.Run(db.Name, func(t *testing.T) {
-			if db.Name != "sqlite" {
-				db.URI(t) // skips once for all, with its reason
-			}
-			for _, sc := range scenarios {
-				t.Run(sc.Name, func(t *testing.T) {
-					s := Start(t, db.URI(t), sc.Config, sc.Cloud)
-					for i := range sc.Steps {
-						s.Do(t, &sc.Steps[i])
-					}
-				})
-			}
-		})
-	}
+	Each(t, func(t *testing.T, db Database) {
+		if db.Name != "sqlite" {
+			db.URI(t) // skips once for all, with its reason
+		}
+		for _, sc := range scenarios {
+			t.Run(sc.Name, func(t *testing.T) {
+				s := Start(t, db.URI(t), sc.Config, sc.Cloud)
+				for i := range sc.Steps {
+					s.Do(t, &sc.Steps[i])
+				}
+			})
+		}
+	})
 }
 
 // Start starts a server and stops it at the end of the test.
