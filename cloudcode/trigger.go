@@ -40,6 +40,7 @@ const (
 	// ConnectClass is where the hooks of live-query connections are.
 	ConnectClass = "@Connect"
 
+	fileClass    = "@File"
 	userClass    = "_User"
 	sessionClass = "_Session"
 )
@@ -77,6 +78,8 @@ func CheckTrigger(t Trigger, class string) error {
 		return fmt.Errorf("there is no trigger %q", string(t))
 	}
 	switch {
+	case class == fileClass:
+		return errors.New("there are no files, so Parse.File has no triggers")
 	case class == sessionClass:
 		return errors.New("Only the afterLogout trigger is allowed for the _Session class.")
 	case class == "_PushStatus" && t != TriggerAfterSave:

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/scenario"
 	"github.com/pargo-baas/pargo/parse"
@@ -48,6 +50,8 @@ func newHookServer(t *testing.T) *hookServer {
 		case "/stamp":
 			m.Object["stamped"], m.Object["seen"] = true, m.Object["a"]
 			_ = json.NewEncoder(w).Encode(map[string]any{"success": m.Object})
+		case "/hear":
+			_, _ = io.WriteString(w, `{}`)
 		case "/after":
 			id, _ := m.Object["objectId"].(string)
 			h.told <- id
@@ -142,4 +146,64 @@ func TestWebhooksAfterRestart(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Webhooks hear of connections, subscriptions and events, and may refuse them.
+func TestWebhooksOfLiveQueries(t *testing.T) {
+	h := newHookServer(t)
+	s := scenario.Start(t, inMemory.URI(t), func(c *config.Config) {
+		c.AllowClientClassCreation, c.WebhookKey, c.StartLiveQueryServer = true, "hook-key", true
+		c.LiveQuery.ClassNames = []string{"Thing"}
+	}, nil)
+	declare := func(class, trigger, path string) {
+		t.Helper()
+		s.Do(t, &scenario.Step{
+			Name: trigger, Method: "POST", Path: "/hooks/triggers", As: "master",
+			Body: `{"className":"` + class + `","triggerName":"` + trigger + `","url":"` + h.URL + path + `"}`,
+		})
+	}
+	change := func(class, trigger, path string) {
+		t.Helper()
+		s.Do(t, &scenario.Step{
+			Name: trigger, Method: "PUT", Path: "/hooks/triggers/" + class + "/" + trigger, As: "master", Body: `{"url":"` + h.URL + path + `"}`,
+		})
+	}
+	save := func() {
+		t.Helper()
+		s.Do(t, &scenario.Step{Name: "save", Method: "POST", Path: "/classes/Thing", Body: `{"a":1}`, Status: 201})
+	}
+	declare("@Connect", "beforeConnect", "/hear")
+	declare("Thing", "beforeSubscribe", "/hear")
+	declare("Thing", "afterEvent", "/hear")
+	l := dial(t, s, "Thing", "")
+	save()
+	if f := l.next(); f.Op != "create" || f.Object["a"] != 1.0 {
+		t.Errorf("%+v", f)
+	}
+	h.mu.Lock()
+	calls := h.calls["/hear"]
+	h.mu.Unlock()
+	if calls != 3 {
+		t.Errorf("%d calls, want one for the connection, one for the subscription and one for the event", calls)
+	}
+	refused := func(f frame) {
+		t.Helper()
+		if f.Op != "error" || f.Code != parse.ScriptFailed || f.Error != "not today" {
+			t.Errorf("%+v", f)
+		}
+	}
+	change("Thing", "afterEvent", "/refuse")
+	save()
+	refused(l.next())
+	change("Thing", "beforeSubscribe", "/refuse")
+	refused(l.subscribe(2, "Thing", `"where":{}`))
+	change("@Connect", "beforeConnect", "/refuse")
+	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ws.CloseNow() })
+	l = &live{t: t, ws: ws}
+	l.send(`{"op":"connect","applicationId":"` + scenario.AppID + `"}`)
+	refused(l.next())
 }

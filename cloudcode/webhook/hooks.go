@@ -36,7 +36,8 @@ func (h *Hook) Check() error {
 	switch h.Trigger {
 	case cloudcode.TriggerBeforeSave, cloudcode.TriggerAfterSave, cloudcode.TriggerBeforeDelete, cloudcode.TriggerAfterDelete,
 		cloudcode.TriggerBeforeFind, cloudcode.TriggerAfterFind, cloudcode.TriggerBeforeLogin, cloudcode.TriggerAfterLogin,
-		cloudcode.TriggerAfterLogout, cloudcode.TriggerBeforePasswordReset:
+		cloudcode.TriggerAfterLogout, cloudcode.TriggerBeforePasswordReset, cloudcode.TriggerBeforeConnect,
+		cloudcode.TriggerBeforeSubscribe, cloudcode.TriggerAfterEvent:
 	default:
 		return bad
 	}
@@ -122,6 +123,12 @@ func (c *Client) register(app *cloudcode.App, h Hook) {
 		app.BeforePasswordReset(func(ctx context.Context, r *cloudcode.PasswordResetRequest) error {
 			return ask(ctx, about(&r.Request, r.User))
 		})
+	case cloudcode.TriggerBeforeConnect:
+		app.BeforeConnect(func(ctx context.Context, r *cloudcode.ConnectRequest) error { return ask(ctx, connecting(r)) })
+	case cloudcode.TriggerBeforeSubscribe:
+		app.BeforeSubscribe(h.Class, func(ctx context.Context, r *cloudcode.SubscribeRequest) error { return ask(ctx, subscribing(r)) })
+	case cloudcode.TriggerAfterEvent:
+		app.AfterEvent(h.Class, func(ctx context.Context, r *cloudcode.EventRequest) error { return ask(ctx, event(r)) })
 	default: // those that are sent later; Check lets no others in
 	}
 }

@@ -19,17 +19,8 @@ func field(key string, v parse.Value) parse.MapField { return parse.MapField{Key
 func common(m *parse.Map, r *cloudcode.Request) {
 	m.Set("master", r.Caller.Master)
 	m.Set("isReadOnly", r.Caller.ReadOnly)
-	if r.Caller.User != nil {
-		u := object(r.Caller.User)
-		if token := r.Headers.Get("X-Parse-Session-Token"); token != "" {
-			u.Set("sessionToken", token)
-		}
-		u.Delete("className")
-		m.Set("user", u)
-	}
-	if r.Caller.InstallationID != "" {
-		m.Set("installationId", r.Caller.InstallationID)
-	}
+	user(m, r, r.Headers.Get("X-Parse-Session-Token"))
+	installation(m, r)
 	m.Set("headers", headers(r.Headers))
 	m.Set("ip", r.Caller.IP)
 	ctx := r.Context
@@ -37,6 +28,25 @@ func common(m *parse.Map, r *cloudcode.Request) {
 		ctx = &parse.Map{}
 	}
 	m.Set("context", ctx)
+}
+
+// user sets the member of who is asking, if that is known.
+func user(m *parse.Map, r *cloudcode.Request, token string) {
+	if r.Caller.User == nil {
+		return
+	}
+	u := object(r.Caller.User)
+	if token != "" {
+		u.Set("sessionToken", token)
+	}
+	u.Delete("className")
+	m.Set("user", u)
+}
+
+func installation(m *parse.Map, r *cloudcode.Request) {
+	if r.Caller.InstallationID != "" {
+		m.Set("installationId", r.Caller.InstallationID)
+	}
 }
 
 // headers are those of the request by their names in small letters, as Node has them.

@@ -114,15 +114,18 @@ func request(trigger cloudcode.Trigger) cloudcode.Request {
 const commonJSON = `"master":false,"isReadOnly":false,"user":{"objectId":"u","createdAt":"1970-01-01T00:00:00.001Z","updatedAt":"1970-01-01T00:00:00.001Z","username":"ann","sessionToken":"r:1"},` +
 	`"installationId":"inst","headers":{"x-parse-session-token":"r:1","x-own":"v"},"ip":"10.0.0.1","context":{"c":true}`
 
+const liveUserJSON = `"user":{"objectId":"u","createdAt":"1970-01-01T00:00:00.001Z","updatedAt":"1970-01-01T00:00:00.001Z","username":"ann","sessionToken":"r:2"}`
+
 func TestPayloads(t *testing.T) {
 	h := newHook(t, ``)
 	app := cloudcode.New()
 	hooks := []webhook.Hook{{Function: "f", URL: h.URL}}
-	for _, trigger := range []cloudcode.Trigger{"beforeSave", "beforeDelete", "beforeFind", "afterFind"} {
+	for _, trigger := range []cloudcode.Trigger{"beforeSave", "beforeDelete", "beforeFind", "afterFind", "beforeSubscribe", "afterEvent"} {
 		hooks = append(hooks, webhook.Hook{Class: "C", Trigger: trigger, URL: h.URL})
 	}
 	hooks = append(hooks, webhook.Hook{Class: "_User", Trigger: "beforeLogin", URL: h.URL}, webhook.Hook{Class: "_User", Trigger: "afterLogin", URL: h.URL},
-		webhook.Hook{Class: "_User", Trigger: "beforePasswordResetRequest", URL: h.URL}, webhook.Hook{Class: "_Session", Trigger: "afterLogout", URL: h.URL})
+		webhook.Hook{Class: "_User", Trigger: "beforePasswordResetRequest", URL: h.URL}, webhook.Hook{Class: "_Session", Trigger: "afterLogout", URL: h.URL},
+		webhook.Hook{Class: "@Connect", Trigger: "beforeConnect", URL: h.URL})
 	for i := range hooks {
 		if err := hooks[i].Check(); err != nil {
 			t.Fatal(hooks[i], err)
@@ -172,6 +175,21 @@ func TestPayloads(t *testing.T) {
 		"password reset": {func(ctx context.Context) error {
 			return app.RunBeforePasswordReset(ctx, &cloudcode.PasswordResetRequest{Request: request(""), User: o})
 		}, `{"triggerName":"beforePasswordResetRequest","object":` + oJSON + `,` + commonJSON + `}`},
+		"beforeConnect": {func(ctx context.Context) error {
+			return app.RunBeforeConnect(ctx, &cloudcode.ConnectRequest{Request: request(""), ClientID: "c", SessionToken: "r:2", Clients: 3, Subscriptions: 4})
+		}, `{"triggerName":"beforeConnect","event":"connect","clients":3,"subscriptions":4,"useMasterKey":false,"sessionToken":"r:2",` + liveUserJSON + `,"installationId":"inst"}`},
+		"beforeSubscribe": {func(ctx context.Context) error {
+			return app.RunBeforeSubscribe(ctx, &cloudcode.SubscribeRequest{
+				Request: request(""), Class: "C", Op: "subscribe", RequestID: 7.0, SessionToken: "r:2",
+				Where: parse.NewMap(parse.MapField{Key: "n", Value: 1.0}), Keys: []string{"n", "m"}, Watch: []string{"n"}, Include: []string{"p"},
+			})
+		}, `{"triggerName":"beforeSubscribe","className":"C","op":"subscribe","requestId":7,"query":{"where":{"n":1},"keys":"n,m","watch":"n","include":"p"},"sessionToken":"r:2",` + liveUserJSON + `}`},
+		"afterEvent": {func(ctx context.Context) error {
+			return app.RunAfterEvent(ctx, &cloudcode.EventRequest{
+				Request: request(""), Class: "C", Event: "update", Object: o, Original: before, SendEvent: true, SessionToken: "r:2", Clients: 3, Subscriptions: 4,
+			})
+		}, `{"triggerName":"afterEvent","event":"update","clients":3,"subscriptions":4,"useMasterKey":false,"sessionToken":"r:2",` + liveUserJSON +
+			`,"installationId":"inst","object":` + oJSON + `,"original":` + bJSON + `,"sendEvent":true}`},
 		"afterSave": {func(context.Context) error {
 			h.got = string(webhook.AfterSave(&cloudcode.SaveRequest{Request: request(""), Class: "C", Object: o}))
 			return nil
@@ -327,6 +345,8 @@ func TestCheck(t *testing.T) {
 		"no trigger":   {webhook.Hook{Class: "C", URL: "u"}, "invalid hook declaration"},
 		"no such":      {webhook.Hook{Class: "C", Trigger: "duringSave", URL: "u"}, "invalid hook declaration"},
 		"config":       {webhook.Hook{Class: "@Config", Trigger: "beforeSave", URL: "u"}, "invalid hook declaration"},
+		"connections":  {webhook.Hook{Class: "C", Trigger: "beforeConnect", URL: "u"}, "only @Connect has the trigger beforeConnect"},
+		"files":        {webhook.Hook{Class: "@File", Trigger: "beforeSave", URL: "u"}, "there are no files, so Parse.File has no triggers"},
 		"sessions":     {webhook.Hook{Class: "_Session", Trigger: "beforeSave", URL: "u"}, "Only the afterLogout trigger is allowed for the _Session class."},
 		"not of users": {webhook.Hook{Class: "C", Trigger: "beforeLogin", URL: "u"}, "Only the _User class is allowed for the beforeLogin, afterLogin, and beforePasswordResetRequest triggers"},
 	} {
