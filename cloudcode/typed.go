@@ -15,9 +15,39 @@ import (
 // SaveRequest.Object.
 type Save[T any] struct {
 	*SaveRequest
-	Object *T
-	// Original is nil on create.
-	Original *T
+	Object   *T
+	original lazy[T]
+}
+
+// Original returns the object as it was; nil on create. Fields that do not fit
+// the struct, since they are older than it, are zero.
+func (s *Save[T]) Original() *T {
+	v, err := s.original.of(s.SaveRequest.Original)
+	if err != nil && !s.original.told {
+		s.original.told = true
+		s.Log().Warn("the stored object does not fit the struct", "objectId", s.SaveRequest.Original.ID, "error", err)
+	}
+	return v
+}
+
+// lazy is an object that becomes a struct once somebody asks for it: most hooks
+// do not ask for the original.
+type lazy[T any] struct {
+	v    *T
+	err  error
+	told bool
+}
+
+func (l *lazy[T]) of(o *parse.Object) (*T, error) {
+	if l.v == nil && l.err == nil && o != nil {
+		m, err := mappingOf(reflect.TypeFor[T]())
+		if err != nil {
+			l.err = err
+			return nil, err
+		}
+		l.v, l.err = load[T](m, o)
+	}
+	return l.v, l.err
 }
 
 // Delete is a [DeleteRequest] whose object is a struct.
@@ -37,9 +67,15 @@ type Found[T any] struct {
 // them is sent.
 type Event[T any] struct {
 	*EventRequest
-	Object *T
-	// Original is nil if the event has none.
-	Original *T
+	Object   *T
+	original lazy[T]
+}
+
+// Original returns the object as it was before; nil if the event has none. If
+// it does not fit the struct the hook fails.
+func (e *Event[T]) Original() *T {
+	v, _ := e.original.of(e.EventRequest.Original)
+	return v
 }
 
 // Call is a [FunctionRequest] whose parameters are a struct.
@@ -75,11 +111,6 @@ func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write boo
 		var err error
 		if s.Object, err = load[T](m, r.Object); err != nil {
 			return err
-		}
-		// What is stored may be older than the struct: it is not the caller's mistake.
-		s.Original, err = load[T](m, r.Original)
-		if err != nil {
-			r.Log().WarnContext(ctx, "the stored object does not fit the struct", "objectId", r.Object.ID, "error", err)
 		}
 		if err := f(ctx, s); err != nil {
 			return err
@@ -179,18 +210,18 @@ func AfterEvent[T any](a *App, f func(ctx context.Context, r *Event[T]) error, o
 			if e.Object, err = load[T](m, r.Object); err != nil {
 				return err
 			}
-			if e.Original, err = load[T](m, r.Original); err != nil {
-				return err
-			}
 			if err := f(ctx, e); err != nil {
 				return err
+			}
+			if e.original.err != nil {
+				return e.original.err
 			}
 			// What a hook put in the place of an object stays as it is.
 			if r.Object == object && object != nil && e.Object != nil {
 				m.write(object, reflect.ValueOf(e.Object).Elem())
 			}
-			if r.Original == original && original != nil && e.Original != nil {
-				m.write(original, reflect.ValueOf(e.Original).Elem())
+			if was := e.original.v; r.Original == original && was != nil {
+				m.write(original, reflect.ValueOf(was).Elem())
 			}
 			return nil
 		}, opts...)

@@ -85,7 +85,7 @@ func guardRole(_ context.Context, r *cloudcode.Save[User]) error {
 	case r.Caller.Master:
 	case r.IsNew() && user.Role != defaultRole:
 		return cloudcode.Err(parse.OperationForbidden, "role must be %q at sign-up", defaultRole)
-	case !r.IsNew() && user.Role != r.Original.Role:
+	case !r.IsNew() && user.Role != r.Original().Role:
 		return cloudcode.Err(parse.OperationForbidden, "role can be changed with the master key only")
 	}
 	return nil
@@ -98,8 +98,8 @@ func guardMoney[T any, P interface {
 }](g *gateway) {
 	cloudcode.BeforeSave(g.app, func(_ context.Context, r *cloudcode.Save[T]) error {
 		from := ""
-		if r.Original != nil {
-			from = *P(r.Original).entry().status
+		if was := r.Original(); was != nil {
+			from = *P(was).entry().status
 		}
 		return g.checkMoney(r.SaveRequest, P(r.Object).entry(), from)
 	})

@@ -33,7 +33,7 @@ func tellReview(_ context.Context, r *cloudcode.Event[Review]) error {
 	switch {
 	case r.Object.Draft:
 		r.SendEvent = false
-	case r.Original != nil && r.Original.Draft:
+	case r.Original() != nil && r.Original().Draft:
 		r.Event, r.EventRequest.Original = "create", nil
 	}
 	return nil
