@@ -268,7 +268,7 @@ func TestRevoke(t *testing.T) {
 
 // TestRightsComeBack: a refused subscription lives on silently.
 func TestRightsComeBack(t *testing.T) {
-	r := newRig(t, livequery.Options{DetailedErrors: true, PingInterval: 200 * time.Millisecond})
+	r := newRig(t, livequery.Options{DetailedErrors: true, PingInterval: time.Second})
 	open := &schema.Class{Name: "Item"}
 	r.schema.set(open)
 	s := r.connect(t, `,"sessionToken":"r:ann"`)
@@ -300,7 +300,7 @@ func TestRightsComeBack(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
-	r := newRig(t, livequery.Options{PingInterval: 20 * time.Millisecond})
+	r := newRig(t, livequery.Options{PingInterval: 200 * time.Millisecond})
 	var pings atomic.Int32
 	live, resp, err := websocket.Dial(t.Context(), r.url, &websocket.DialOptions{
 		OnPingReceived: func(context.Context, []byte) bool { pings.Add(1); return true },
@@ -381,7 +381,7 @@ func TestNoUpgrade(t *testing.T) {
 // A session that merely expires, of which nobody is told, ends once its token
 // is looked at again.
 func TestSessionAge(t *testing.T) {
-	r := newRig(t, livequery.Options{PingInterval: 5 * time.Millisecond, SessionAge: time.Millisecond})
+	r := newRig(t, livequery.Options{PingInterval: 100 * time.Millisecond, SessionAge: time.Millisecond})
 	s := r.connect(t, `,"sessionToken":"r:ann"`)
 	s.subscribe(1, `{"className":"Item","where":{}}`, "")
 	frames := s.stream()

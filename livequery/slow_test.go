@@ -15,7 +15,7 @@ import (
 // TestMuteClient: a websocket that does not connect is closed, one that has
 // connected is not.
 func TestMuteClient(t *testing.T) {
-	r := newRig(t, livequery.Options{PingInterval: 10 * time.Millisecond, Patience: 50 * time.Millisecond})
+	r := newRig(t, livequery.Options{PingInterval: 200 * time.Millisecond, Patience: 300 * time.Millisecond})
 	quiet := r.connect(t, "")
 	ended := quiet.ws.CloseRead(t.Context())
 	mute := r.dial(t)
@@ -51,7 +51,7 @@ func TestMessageInDrops(t *testing.T) {
 // TestLargeMessages: many large messages at a time are all served, one after
 // the other.
 func TestLargeMessages(t *testing.T) {
-	r := newRig(t, livequery.Options{})
+	r := newRig(t, livequery.Options{PingInterval: time.Hour}) // who waits for his turn does not answer
 	const clients = 100
 	list := strings.Repeat(`"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",`, 5000) + `"x"` // 200 kB
 	var wg sync.WaitGroup

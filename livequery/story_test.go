@@ -190,7 +190,7 @@ func TestAfterEventSlow(t *testing.T) {
 		}
 		return nil
 	})
-	r := newRig(t, livequery.Options{App: app, Request: callerOf, PingInterval: 20 * time.Millisecond})
+	r := newRig(t, livequery.Options{App: app, Request: callerOf, PingInterval: 200 * time.Millisecond})
 	ann, bob := r.connect(t, `,"sessionToken":"r:ann"`), r.connect(t, `,"sessionToken":"r:bob"`)
 	for _, s := range []*socket{ann, bob} {
 		s.subscribe(1, `{"className":"Item","where":{}}`, "")

@@ -80,11 +80,10 @@ func TestJobs(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	var saves []string
 	scenario.Run(t, []scenario.Scenario{{
 		Name: "config", Config: readOnly,
 		Cloud: func(app *cloudcode.App) {
-			saves = nil
+			var saves []string
 			app.BeforeSaveConfig(func(_ context.Context, r *cloudcode.ConfigRequest) error {
 				saves = append(saves, "before "+string(parse.AppendJSON(nil, r.Original)))
 				if r.Params.Has("forbidden") {

@@ -385,41 +385,41 @@ func TestUnverifiedLogin(t *testing.T) {
 
 // Hooks and functions of the embedding program decide about single users.
 func TestVerificationByFunctions(t *testing.T) {
-	var asked []string
-	domain := func(r *cloudcode.EmailVerificationRequest, domain string) bool {
-		return strings.HasSuffix(r.Object.String("email"), domain)
-	}
-	functions := server.UserFunctions{
-		VerifyUserEmails: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
-			if r.Object.String("email") == "broken@example.com" {
-				return false, cloudcode.Err(parse.ValidationError, "not this one")
-			}
-			asked = append(asked, r.CreatedWith.String("action"))
-			return !domain(r, "@trusted.example.com"), nil
-		},
-		PreventLoginWithUnverifiedEmail: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
-			return domain(r, "@strict.example.com"), nil
-		},
-		SendUserEmailVerification: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
-			return !domain(r, "@quiet.example.com"), nil
-		},
-	}
-	cloud := func(app *cloudcode.App) {
-		app.BeforeSave("_User", func(_ context.Context, r *cloudcode.SaveRequest) error {
-			if r.Object.String("email") == "hook@example.com" {
-				r.Object.Set("emailVerified", true)
-			}
-			return nil
-		})
-	}
-	eachPost(t, nil, cloud, func(p *mailServer) {
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		var asked []string
+		domain := func(r *cloudcode.EmailVerificationRequest, domain string) bool {
+			return strings.HasSuffix(r.Object.String("email"), domain)
+		}
+		functions := server.UserFunctions{
+			VerifyUserEmails: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
+				if r.Object.String("email") == "broken@example.com" {
+					return false, cloudcode.Err(parse.ValidationError, "not this one")
+				}
+				asked = append(asked, r.CreatedWith.String("action"))
+				return !domain(r, "@trusted.example.com"), nil
+			},
+			PreventLoginWithUnverifiedEmail: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
+				return domain(r, "@strict.example.com"), nil
+			},
+			SendUserEmailVerification: func(_ context.Context, r *cloudcode.EmailVerificationRequest) (bool, error) {
+				return !domain(r, "@quiet.example.com"), nil
+			},
+		}
+		cloud := func(app *cloudcode.App) {
+			app.BeforeSave("_User", func(_ context.Context, r *cloudcode.SaveRequest) error {
+				if r.Object.String("email") == "hook@example.com" {
+					r.Object.Set("emailVerified", true)
+				}
+				return nil
+			})
+		}
+		p := startPost(t, db.URI(t), nil, cloud, server.WithUserFunctions(functions))
 		sign := func(name, email string) {
 			p.do(scenario.Step{
 				Method: "POST", Path: "/users", Status: 201, Body: `{"username":"` + name + `","password":"pass-` + name + `","email":"` + email + `"}`,
 				Save: map[string]string{"objectId": name + ".id"},
 			})
 		}
-		asked = nil
 		sign("a", "a@trusted.example.com")
 		p.stored("a", `"_email_verify_token":{"$exists":false},"emailVerified":{"$exists":false}`)
 		if len(asked) == 0 || asked[0] != "signup" {
@@ -437,24 +437,24 @@ func TestVerificationByFunctions(t *testing.T) {
 		p.stored("d", `"_email_verify_token":{"$exists":false},"emailVerified":true`)
 		p.do(scenario.Step{Method: "POST", Path: "/users", Body: `{"username":"e","password":"x","email":"broken@example.com"}`, Code: parse.ValidationError, Error: "not this one"})
 		p.none("those who get no mail")
-	}, server.WithUserFunctions(functions))
+	})
 }
 
 func TestPasswordReset(t *testing.T) {
-	var refuse, seen []string
-	cloud := func(app *cloudcode.App) {
-		app.BeforePasswordReset(func(_ context.Context, r *cloudcode.PasswordResetRequest) error {
-			seen = append(seen, r.User.String("username"))
-			for _, name := range refuse {
-				if r.User.String("username") == name {
-					return errors.New("not you")
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		var refuse, seen []string
+		cloud := func(app *cloudcode.App) {
+			app.BeforePasswordReset(func(_ context.Context, r *cloudcode.PasswordResetRequest) error {
+				seen = append(seen, r.User.String("username"))
+				for _, name := range refuse {
+					if r.User.String("username") == name {
+						return errors.New("not you")
+					}
 				}
-			}
-			return nil
-		})
-	}
-	eachPost(t, nil, cloud, func(p *mailServer) {
-		refuse, seen = nil, nil
+				return nil
+			})
+		}
+		p := startPost(t, db.URI(t), nil, cloud)
 		for body, want := range map[string]struct {
 			code parse.Code
 			text string

@@ -236,12 +236,13 @@ func onlyOne(t *testing.T, name string, send func() (int, string), refusal *rege
 }
 
 func TestMFAMobile(t *testing.T) {
-	phone := &messages{}
-	cloud := func(app *cloudcode.App) {
-		phone.register(app)
-		providers(app)
-	}
-	onDatabases(t, withAuth(`{"mfa":{"options":["SMS","TOTP"],"period":86400,"digits":8}}`), cloud, func(t *testing.T, s *scenario.Server) {
+	scenario.Each(t, func(t *testing.T, db scenario.Database) {
+		phone := &messages{}
+		cloud := func(app *cloudcode.App) {
+			phone.register(app)
+			providers(app)
+		}
+		s := scenario.Start(t, db.URI(t), withAuth(`{"mfa":{"options":["SMS","TOTP"],"period":86400,"digits":8}}`), cloud)
 		do := func(st scenario.Step) string { t.Helper(); return s.Do(t, &st) }
 		set := func(name, body string, code parse.Code, text string) {
 			t.Helper()

@@ -113,7 +113,7 @@ func TestOutage(t *testing.T) {
 				s := scenario.Start(t, u.String(), func(c *config.Config) {
 					c.DatabaseOptions = json.RawMessage(`{"stallTimeoutMS":300}`)
 					if db.Name == "mongodb" {
-						c.DatabaseOptions = json.RawMessage(`{"stallTimeoutMS":300,"serverSelectionTimeoutMS":300,"connectTimeoutMS":300,"heartbeatFrequencyMS":500}`)
+						c.DatabaseOptions = json.RawMessage(`{"stallTimeoutMS":300,"serverSelectionTimeoutMS":2000,"connectTimeoutMS":1000,"heartbeatFrequencyMS":500}`)
 					}
 				}, nil)
 				s.Do(t, &scenario.Step{
