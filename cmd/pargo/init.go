@@ -23,8 +23,9 @@ var templates embed.FS
 const initUsage = `Usage: pargo init [--template blank|payment-gateway] [--replace DIR] DIR
 
 Writes a server with cloud code of its own into the new or empty folder DIR:
-go.mod, main.go, main_test.go and schema.json. --replace builds it with the
-pargo of a folder instead of a published one.
+go.mod, main.go, main_test.go, schema.json and, with the structs of its classes,
+classes.go, as pargo gen go writes it. --replace builds it with the pargo of a
+folder instead of a published one.
 `
 
 var moduleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -76,6 +77,15 @@ func initProject(args []string, stdout io.Writer) error {
 		if err := write(strings.TrimSuffix(e.Name(), ".txt"), strings.ReplaceAll(string(text), "Command NAME", "Command "+name)); err != nil {
 			return err
 		}
+	}
+	gen := genRun{language: "go", pkg: "main", out: filepath.Join(abs, "classes.go")}
+	schemaFile := filepath.Join(abs, "schema.json")
+	doc, err := gen.read(schemaFile)
+	if err != nil {
+		return err
+	}
+	if err := gen.write(schemaFile, doc); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%s is written. Next:\n\n  cd %s\n  go mod tidy\n  go test ./...\n  go run . --schema schema.json\n", dir, dir)
 	return err

@@ -36,6 +36,10 @@ func TestInit(t *testing.T) {
 			if text, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, text)
 			}
+			gen := []string{"go", filepath.Join(dir, "schema.json"), "--package", "main", "--out", filepath.Join(dir, "classes.go"), "--check"}
+			if err := genCommand(gen, streams{out: &out, err: &out}); err != nil {
+				t.Error(err)
+			}
 			if err := initProject([]string{dir}, &out); err == nil || !strings.Contains(err.Error(), "is not empty") {
 				t.Error(err)
 			}
