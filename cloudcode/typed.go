@@ -105,7 +105,10 @@ func load[T any](m *mapping, o *parse.Object) (*T, error) {
 	return v, m.object(o, reflect.ValueOf(v).Elem())
 }
 
-func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write bool) func(context.Context, *SaveRequest) error {
+func saved[T any](m *mapping, f func(context.Context, *Save[T]) error) func(context.Context, *SaveRequest) error {
+	if f == nil {
+		return nil
+	}
 	return func(ctx context.Context, r *SaveRequest) error {
 		s := &Save[T]{SaveRequest: r}
 		var err error
@@ -115,9 +118,7 @@ func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write boo
 		if err := f(ctx, s); err != nil {
 			return err
 		}
-		if write {
-			m.write(r.Object, reflect.ValueOf(s.Object).Elem())
-		}
+		m.write(r.Object, reflect.ValueOf(s.Object).Elem())
 		return nil
 	}
 }
@@ -128,24 +129,12 @@ func saved[T any](m *mapping, f func(context.Context, *Save[T]) error, write boo
 // small first letter; `parse:"-"` leaves one out, and `parse:"name,required"`
 // makes [Create] send it even if it is zero. `pargo gen go` writes such structs.
 func BeforeSave[T any](a *App, f func(ctx context.Context, r *Save[T]) error, opts ...Option) {
-	typed[T](a, TriggerBeforeSave, func(m *mapping) {
-		if f == nil {
-			a.BeforeSave(m.class, nil, opts...)
-			return
-		}
-		a.BeforeSave(m.class, saved(m, f, true), opts...)
-	})
+	typed[T](a, TriggerBeforeSave, func(m *mapping) { a.BeforeSave(m.class, saved(m, f), opts...) })
 }
 
 // AfterSave is [BeforeSave] for [App.AfterSave].
 func AfterSave[T any](a *App, f func(ctx context.Context, r *Save[T]) error, opts ...Option) {
-	typed[T](a, TriggerAfterSave, func(m *mapping) {
-		if f == nil {
-			a.AfterSave(m.class, nil, opts...)
-			return
-		}
-		a.AfterSave(m.class, saved(m, f, true), opts...)
-	})
+	typed[T](a, TriggerAfterSave, func(m *mapping) { a.AfterSave(m.class, saved(m, f), opts...) })
 }
 
 func deleted[T any](m *mapping, f func(context.Context, *Delete[T]) error) func(context.Context, *DeleteRequest) error {

@@ -47,39 +47,32 @@ func (c *class) golang(b *bytes.Buffer) {
 	fmt.Fprintf(b, "\n// ParseClass names the class.\nfunc (%s) ParseClass() string { return %q }\n", c.name, c.Name)
 }
 
+// goTypes are the types of fields in Go, and whether one has a value for what
+// is missing.
+var goTypes = map[schema.Type]struct {
+	name    string
+	nilable bool
+}{
+	schema.String:   {"string", true}, // "" is none
+	schema.Number:   {"float64", false},
+	schema.Boolean:  {"bool", false},
+	schema.Date:     {"time.Time", false},
+	schema.Object:   {"*parse.Map", true},
+	schema.Array:    {"parse.Array", true},
+	schema.GeoPoint: {"parse.GeoPoint", false},
+	schema.File:     {"parse.File", false},
+	schema.Bytes:    {"parse.Bytes", true},
+	schema.Polygon:  {"*parse.Polygon", true},
+	schema.Pointer:  {"parse.Pointer", false},
+	schema.Relation: {"parse.Relation", false},
+	schema.ACL:      {"*parse.ACL", true},
+}
+
 // golang is the Go type of a field.
 func (f *field) golang() string {
-	t, nilable := "", false
-	switch f.Type {
-	case schema.String:
-		return "string"
-	case schema.Number:
-		t = "float64"
-	case schema.Boolean:
-		t = "bool"
-	case schema.Date:
-		t = "time.Time"
-	case schema.Object:
-		t, nilable = "*parse.Map", true
-	case schema.Array:
-		t, nilable = "parse.Array", true
-	case schema.GeoPoint:
-		t = "parse.GeoPoint"
-	case schema.File:
-		t = "parse.File"
-	case schema.Bytes:
-		t, nilable = "parse.Bytes", true
-	case schema.Polygon:
-		t, nilable = "*parse.Polygon", true
-	case schema.Pointer:
-		t = "parse.Pointer"
-	case schema.Relation:
-		t = "parse.Relation"
-	case schema.ACL:
-		t, nilable = "*parse.ACL", true
+	t := goTypes[f.Type]
+	if f.optional() && !t.nilable {
+		return "*" + t.name
 	}
-	if f.optional() && !nilable {
-		return "*" + t
-	}
-	return t
+	return t.name
 }
