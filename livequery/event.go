@@ -72,10 +72,13 @@ type round struct {
 	change *parse.Change
 	// hooked: the class has hooks that see each event.
 	hooked bool
-	// position of the change in its ring; "" if it is kept in none.
-	position string
-	objects  map[objectKey][]byte
-	tails    map[tailKey][]byte
+	// epoch and seq are the place of the change in its ring; epoch is "" if it
+	// is kept in none. sealed is that for clients, once one asks.
+	epoch   string
+	seq     uint64
+	sealed  string
+	objects map[objectKey][]byte
+	tails   map[tailKey][]byte
 	// inclusions are the reads for includes, made when their events are written.
 	inclusions map[inclusionKey]*inclusion
 	// spent is what slow patterns have taken.
@@ -98,6 +101,14 @@ type objectKey struct {
 type tailKey struct {
 	object, original objectKey
 	positions        bool
+}
+
+// position is where a client stands that has had the change; "" if it is not kept.
+func (r *round) position() string {
+	if r.sealed == "" && r.epoch != "" {
+		r.sealed = r.hub.seal(r.epoch, r.seq)
+	}
+	return r.sealed
 }
 
 func (r *round) state(s side) *parse.Object {
@@ -143,7 +154,7 @@ func hiddenFields(full, o *parse.Object) string {
 
 // tail returns the part of a frame that all subscribers of a view share.
 func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
-	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}, positions: v.positions && r.position != ""}
+	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}, positions: v.positions && r.epoch != ""}
 	if ev.original != none {
 		k.original = objectKey{ev.original, orig.hidden, v.fields}
 	}
@@ -158,7 +169,7 @@ func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
 		t = append(t, r.encode(k.original, orig.object, v)...)
 	}
 	if k.positions {
-		t = parse.AppendJSON(append(t, `,"position":`...), r.position)
+		t = parse.AppendJSON(append(t, `,"position":`...), r.position())
 	}
 	t = append(t, '}')
 	r.tails[k] = t

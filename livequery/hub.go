@@ -2,6 +2,7 @@ package livequery
 
 import (
 	"context"
+	"crypto/cipher"
 	"errors"
 	"hash/maphash"
 	"log/slog"
@@ -67,7 +68,8 @@ type Hub struct {
 	// messageBytes is the size of the messages that made the subscriptions.
 	messageBytes, refused, expelled atomic.Int64
 
-	patterns allowance
+	patterns  allowance
+	positions cipher.AEAD // see seal
 }
 
 // NewHub returns a hub. It starts goroutines only once there are clients.
@@ -77,8 +79,8 @@ func NewHub(o Options) *Hub {
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
 		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
-		patterns: allowance{left: patternBurst},
-		turns:    make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
+		patterns: allowance{left: patternBurst}, positions: newPositionCipher(),
+		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}

@@ -1,10 +1,13 @@
 package livequery
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +67,44 @@ func (r *ring) add(ch *parse.Change) *atomic.Int64 {
 	return slot.told
 }
 
-// position is where a client stands that has had all changes up to seq.
-func (r *ring) position(seq uint64) string { return r.epoch + "." + strconv.FormatUint(seq, 10) }
+// newPositionCipher makes the cipher of positions. They count all changes of a
+// class: a client that could read them would learn of those that it must not see.
+func newPositionCipher() cipher.AEAD {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails
+	block, err := aes.NewCipher(key[:])
+	if err == nil {
+		var aead cipher.AEAD
+		if aead, err = cipher.NewGCMWithRandomNonce(block); err == nil {
+			return aead
+		}
+	}
+	panic(err) // a key of 32 bytes is one that AES takes
+}
 
-// since returns the changes after a position; ok is false if there may be
-// others that are no longer known.
-func (r *ring) since(position string) (list []kept, first uint64, ok bool) {
-	epoch, text, _ := strings.Cut(position, ".")
-	seq, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || epoch != r.epoch || seq > r.seq || r.seq-seq > uint64(r.held) {
+// seal is where a client stands that has had all changes of a ring up to seq.
+func (h *Hub) seal(epoch string, seq uint64) string {
+	plain := append(binary.BigEndian.AppendUint64(nil, seq), epoch...)
+	return base64.RawURLEncoding.EncodeToString(h.positions.Seal(nil, nil, plain, nil)) //nolint:gosec // the cipher adds a random nonce itself
+}
+
+// open reads what seal made.
+func (h *Hub) open(position string) (epoch string, seq uint64, ok bool) {
+	sealed, err := base64.RawURLEncoding.DecodeString(position)
+	if err != nil {
+		return "", 0, false
+	}
+	plain, err := h.positions.Open(nil, nil, sealed, nil)
+	if err != nil || len(plain) < 8 {
+		return "", 0, false
+	}
+	return string(plain[8:]), binary.BigEndian.Uint64(plain), true
+}
+
+// since returns the changes after one; ok is false if there may be others that
+// are no longer known.
+func (r *ring) since(epoch string, seq uint64) (list []kept, first uint64, ok bool) {
+	if epoch != r.epoch || seq > r.seq || r.seq-seq > uint64(r.held) {
 		return nil, 0, false
 	}
 	return r.last(int(r.seq - seq)), seq + 1, true
@@ -121,18 +153,19 @@ func (h *Hub) resumes() bool { return h.opts.ResumeWindow > 0 }
 
 // record keeps a change if its class is one that somebody may come back to,
 // and returns where to note that it was told.
-func (s *shard) record(ch *parse.Change) (told *atomic.Int64, position string) {
+func (s *shard) record(r *round) (told *atomic.Int64) {
 	if !s.hub.resumes() {
-		return nil, ""
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.rings[ch.Class]
-	if r == nil {
-		return nil, ""
+	kept := s.rings[r.change.Class]
+	if kept == nil {
+		return nil
 	}
-	told = r.add(ch)
-	return told, r.position(r.seq)
+	told = kept.add(r.change)
+	r.epoch, r.seq = kept.epoch, kept.seq
+	return told
 }
 
 // ring returns the ring of a class that is being subscribed to; mu is held.
@@ -176,7 +209,9 @@ func (s *shard) confirm(sub *subscription, from resume) {
 	case from.lost:
 		missed, first, whole = r.after(from.since)
 	case from.position != "":
-		missed, first, whole = r.since(from.position)
+		if epoch, seq, ok := s.hub.open(from.position); ok {
+			missed, first, whole = r.since(epoch, seq)
+		}
 	}
 	frames, fits := s.replay(sub, r, missed, first)
 	whole = whole && fits
@@ -185,7 +220,7 @@ func (s *shard) confirm(sub *subscription, from resume) {
 		reply = append(reply[:len(reply)-1], `,"resumed":`...)
 		reply = strconv.AppendBool(reply, whole)
 		if r != nil {
-			reply = parse.AppendJSON(append(reply, `,"position":`...), r.position(r.seq))
+			reply = parse.AppendJSON(append(reply, `,"position":`...), s.hub.seal(r.epoch, r.seq))
 		}
 		reply = append(reply, '}')
 	}
@@ -214,7 +249,7 @@ func (s *shard) replay(sub *subscription, kept *ring, missed []kept, first uint6
 	d := sub.view.group.query
 	for i := range missed {
 		r := newRound(s.hub, &missed[i].change)
-		r.position = kept.position(first + uint64(i))
+		r.epoch, r.seq = kept.epoch, first+uint64(i)
 		mb, ma := r.match(d)
 		if d.patterned {
 			took := d.scan.Spent()

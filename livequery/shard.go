@@ -151,8 +151,7 @@ func (s *shard) dispatch(ctx context.Context, ch *parse.Change) {
 	began := s.hub.clock()
 	s.renew(ch.Class)
 	r := newRound(s.hub, ch)
-	told, position := s.record(ch)
-	r.position = position
+	told := s.record(r)
 	s.consult(r)
 	// Those whose rights are in question: ask, then decide by the answer. This
 	// happens here, and not later, to keep the order of changes.

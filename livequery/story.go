@@ -78,7 +78,7 @@ func (r *round) story(ev event, v *view) *story {
 		object: loaded(r.state(ev.object)), original: loaded(r.state(ev.original)), plan: v.group.plan, view: v,
 	}
 	if v.positions {
-		s.position = r.position
+		s.position = r.position()
 	}
 	if v.include != nil {
 		k := inclusionKey{object: ev.object, original: ev.original, who: permissions(s.plan.Principal()), what: v.includeText + v.fields}

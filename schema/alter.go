@@ -29,7 +29,7 @@ func (rules Rules) PlanCreate(have *Snapshot, name string, body *parse.Map) ([]S
 		return nil, parse.Errorf(parse.InvalidClassName, "Class %s already exists.", name)
 	}
 	if !ValidClassName(name) || IsJoin(name) {
-		return nil, parse.Errorf(parse.InvalidClassName, badClassName, name)
+		return nil, ErrClassName(name)
 	}
 	v, _ := body.Get(keyFields)
 	fields, _ := v.(*parse.Map)
@@ -323,7 +323,7 @@ func sameMeta(a, b *Class) bool {
 // without what the application had added to it.
 func PlanDrop(have *Snapshot, name string) ([]Step, error) {
 	if !ValidClassName(name) {
-		return nil, parse.Errorf(parse.InvalidClassName, badClassName, name)
+		return nil, ErrClassName(name)
 	}
 	if have.Class(name) == nil {
 		return nil, nil

@@ -186,6 +186,11 @@ func (r *classReader) name(s string) string {
 
 const badClassName = "Invalid classname: %s, classnames can only have alphanumeric characters and _, and must start with an alpha character "
 
+// ErrClassName is the error for a name that no class can have.
+func ErrClassName(name string) error {
+	return parse.Errorf(parse.InvalidClassName, badClassName, name)
+}
+
 func (r *classReader) class(m *parse.Map) *Class {
 	c := &Class{Name: r.name(m.String(keyClassName)), Fields: map[string]*Field{}}
 	if !ValidClassName(c.Name) {

@@ -21,6 +21,7 @@ func fuzzed(f *testing.F) (http.Handler, *record) {
 	cfg.AppID, cfg.MasterKey, cfg.Host, cfg.Port, cfg.PasswordCost = "app", "master", "127.0.0.1", 0, 4
 	cfg.DatabaseURI, cfg.DataDir, cfg.AllowClientClassCreation = "sqlite::memory:", f.TempDir(), true
 	cfg.MasterKeyIPs = []string{"0.0.0.0/0"}
+	cfg.Development, cfg.VerifyUserEmails = true, true // mails are kept
 	cfg.LoginThrottleOptions = json.RawMessage("false")
 	var log record
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
@@ -46,6 +47,7 @@ func FuzzRequest(f *testing.F) {
 	paths := []string{
 		"/classes/A", "/classes/A/x", "/users", "/login", "/users/me", "/sessions/me", "/batch", "/functions/f", "/roles", "/installations",
 		"/upgradeToRevocableSession", "/aggregate/A", "/config", "/schemas/B", "/logout", "/challenge", "/events/AppOpened",
+		"/requestPasswordReset", "/verificationEmailRequest", "/sessions", "/schemas", "/push_audiences", "/cloud_code/jobs", "/purge/A",
 	}
 	for i, body := range []string{
 		`{"_method":"GET","where":{"a":{"$gt":1}},"order":"-a,b","keys":"a,b.c","include":"p.q","limit":1,"skip":0,"count":1}`,
@@ -57,6 +59,7 @@ func FuzzRequest(f *testing.F) {
 		`{"_method":"GET","where":"{\"$or\":[{\"p\":{\"$inQuery\":{\"className\":\"A\",\"where\":{}}}}]}","order":["a"],"keys":["a"],"excludeKeys":"b","includeAll":"1","cursor":""}`,
 		`{"ACL":{"*":{"read":true,"write":"x"}},"a.b":1,"r":{"__op":"AddRelation","objects":[{"__type":"Pointer","className":"A","objectId":"x"}]}}`,
 		`{"className":"B","fields":{"a":{"type":"Pointer","targetClass":"A"}},"classLevelPermissions":{"find":{"*":true,"requiresAuthentication":true,"pointerFields":["a"]},"protectedFields":{"*":["a"],"userField:a":[]},"readUserFields":["a"]},"indexes":{"i":{"a":1}}}`,
+		`{"email":"u@x.y","token":"t","username":{"$ne":1}}`, `{"params":{"a":1},"name":"n","query":"{}"}`,
 		`[1,2]`, `"x"`, ``, "\x00", `{"a":1e999}`,
 	} {
 		f.Add(uint8(i), uint8(i), "r:abc", body)

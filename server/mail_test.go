@@ -623,8 +623,8 @@ func TestOneResetForOneToken(t *testing.T) {
 func TestWithoutMail(t *testing.T) {
 	const text = "An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality."
 	scenario.Run(t, []scenario.Scenario{{Name: "not configured", Steps: []scenario.Step{
-		{Method: "POST", Path: "/requestPasswordReset", Body: `{"email":"a@b.c"}`, Status: 500, Code: parse.InternalServerError, Error: text},
-		{Method: "POST", Path: "/verificationEmailRequest", Body: `{}`, Status: 500, Code: parse.InternalServerError, Error: text},
+		{Method: "POST", Path: "/requestPasswordReset", Body: `{"email":"a@b.c"}`, Status: 400, Code: parse.InternalServerError, Error: text},
+		{Method: "POST", Path: "/verificationEmailRequest", Body: `{}`, Status: 400, Code: parse.InternalServerError, Error: text},
 		{Path: "/apps/app/verify_email", Status: 404},
 		{Path: "/apps/other/verify_email", Status: 403, JSON: `{"error":"unauthorized"}`},
 	}}})

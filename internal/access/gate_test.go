@@ -292,6 +292,63 @@ func TestCheckQuery(t *testing.T) {
 	}
 }
 
+// TestCheckHint: an index tells of its fields by the order of what it gives and by
+// what is not in it.
+func TestCheckHint(t *testing.T) {
+	clp := perm(schema.Find, schema.Permission{Public: true})
+	clp.Protected = map[string][]string{"*": {"secret", "to"}}
+	def := class("Post", clp)
+	for name, fields := range map[string][]string{"open": {"a", "createdAt"}, "hidden": {"secret"}, "behind": {"a", "secret.x"}, "pointer": {"_p_to"}, "internal": {"_auth_data_x_id"}} {
+		x := schema.Index{Name: name}
+		for _, f := range fields {
+			x.Keys = append(x.Keys, schema.IndexKey{Field: f})
+		}
+		def.Indexes = append(def.Indexes, x)
+	}
+	keys := func(names ...string) *query.Advice {
+		m := &parse.Map{}
+		for _, n := range names {
+			m.Set(n, 1.0)
+		}
+		return &query.Advice{HintKeys: m}
+	}
+	for _, tt := range []struct {
+		advice *query.Advice
+		code   parse.Code
+	}{
+		{nil, 0},
+		{&query.Advice{Comment: "secret"}, 0},
+		{&query.Advice{Hint: "_id_"}, 0},
+		{&query.Advice{Hint: "open"}, 0},
+		{keys("a", "_created_at"), 0},
+		{keys("_id"), 0},
+		{&query.Advice{Hint: "hidden"}, parse.OperationForbidden},
+		{&query.Advice{Hint: "behind"}, parse.OperationForbidden},
+		{&query.Advice{Hint: "pointer"}, parse.OperationForbidden},
+		{&query.Advice{Hint: "internal"}, parse.OperationForbidden},
+		{&query.Advice{Hint: "made behind the server"}, parse.InvalidQuery},
+		{keys("secret"), parse.OperationForbidden},
+		{keys("a", "_p_to"), parse.OperationForbidden},
+		{keys("to"), parse.OperationForbidden},
+		{keys("_hashed_password"), parse.OperationForbidden},
+	} {
+		pl, err := access.Authorize(user("u"), def, schema.Find)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pl.CheckHint(def, tt.advice); parse.CodeOf(err) != tt.code {
+			t.Errorf("%+v: %v, want %d", tt.advice, err, tt.code)
+		}
+		master, err := access.Authorize(access.MasterKey(), def, schema.Find)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := master.CheckHint(def, tt.advice); err != nil {
+			t.Errorf("master, %+v: %v", tt.advice, err)
+		}
+	}
+}
+
 // drawn is a random class, its option and a caller.
 func drawn(t *rapid.T, label string) (*access.Gate, *schema.Class, *access.Principal) {
 	names := []string{"a", "b", "c", "owner"}

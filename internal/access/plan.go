@@ -7,6 +7,7 @@ import (
 
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 // Plan is what one principal may do in one operation on one class: which
@@ -228,6 +229,43 @@ func (pl *Plan) CheckQuery(q *query.Query) error {
 	}
 	return nil
 }
+
+// CheckHint refuses a hint to an index of fields that the caller may not see: a
+// database may answer in the order of an index, and without what is not in it.
+// A caller can name only indexes that the class is known to have.
+func (pl *Plan) CheckHint(c *schema.Class, a *query.Advice) error {
+	if pl.p.Bypass() || !a.Hinted() || a.HintKeys == nil && a.Hint == idIndex {
+		return nil
+	}
+	var keys []string
+	if a.HintKeys != nil {
+		for name := range a.HintKeys.All() {
+			keys = append(keys, name)
+		}
+	} else {
+		i := slices.IndexFunc(c.Indexes, func(x schema.Index) bool { return x.Name == a.Hint })
+		if i < 0 {
+			return parse.Errorf(parse.InvalidQuery, "hint: class %s has no index %s", c.Name, a.Hint)
+		}
+		for _, k := range c.Indexes[i].Keys {
+			keys = append(keys, k.Field)
+		}
+	}
+	for _, key := range keys {
+		name := strings.TrimPrefix(key, "_p_")
+		switch name {
+		case "_id", "_created_at", "_updated_at":
+			continue
+		}
+		if strings.HasPrefix(name, "_") || pl.secret(query.Path(name)) {
+			return parse.Denyf(parse.OperationForbidden, "This user is not allowed to sort by %s on class %s", key, pl.class)
+		}
+	}
+	return nil
+}
+
+// idIndex is the name of the index of ids, which all classes have.
+const idIndex = "_id_"
 
 // HiddenFields returns the fields that the caller sees of no object, or only of
 // some: what he must not learn of where no object is looked at by itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -64,13 +65,16 @@ type Reset struct {
 	TokenReuse, TellUnknown bool
 }
 
-// wantMail fails where mails cannot be sent.
+// wantMail fails where mails cannot be sent. The code is that of the protocol,
+// but the server works as it should.
 func (s *Service) wantMail() error {
 	if s.o.Mail != nil {
 		return nil
 	}
-	return parse.Errorf(parse.InternalServerError,
-		"An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality.")
+	return &parse.Error{
+		Code: parse.InternalServerError, Status: http.StatusBadRequest,
+		Message: "An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality.",
+	}
 }
 
 // link returns the URL of a page for a token.

@@ -128,7 +128,7 @@ func (g *aggregating) open(ctx context.Context, class string) (*schema.Class, er
 	if err != nil || c == nil {
 		return nil, err
 	}
-	r := &reading{s: g.s, p: g.p, class: c, op: g.op, q: query.Query{Advice: g.a.Advice}}
+	r := &reading{s: g.s, p: g.p, class: c, op: g.op, q: query.Query{Advice: g.a.Advice.ForIncludes()}}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (g *aggregating) forStore(r *reading, src aggregate.Source, fields []string
 	if src.Matched && len(stages) > 0 {
 		done = 1
 	}
-	q = &storage.Aggregate{Class: r.class, Where: query.AllOf(r.where, src.Where), Fields: fields, Advice: g.a.Advice}
+	q = &storage.Aggregate{Class: r.class, Where: query.AllOf(r.where, src.Where), Fields: fields, Advice: r.q.Advice}
 	for _, s := range stages[done:] {
 		q.Stages = append(q.Stages, storage.Stage(s))
 	}
@@ -276,7 +276,7 @@ func (g *aggregating) explain(ctx context.Context, r *reading, src aggregate.Sou
 		}
 		done = 0
 		plan, err = x.Explain(ctx, &storage.Find{
-			Class: r.class, Where: query.AllOf(r.where, src.Where), Limit: src.Limit, Keys: keysOf(fields), Advice: g.a.Advice,
+			Class: r.class, Where: query.AllOf(r.where, src.Where), Limit: src.Limit, Keys: keysOf(fields), Advice: r.q.Advice,
 		}, g.a.Explain)
 	}
 	if err != nil {
@@ -334,7 +334,7 @@ func (g *aggregating) documents(ctx context.Context, r *reading, src aggregate.S
 	where := query.AllOf(r.where, src.Where)
 	find := func(where query.Node, order []query.Sort, limit int) ([]*parse.Object, error) {
 		return g.s.store.Find(ctx, &storage.Find{
-			Class: r.class, Where: where, Order: order, Limit: limit, Keys: keysOf(fields), Advice: g.a.Advice,
+			Class: r.class, Where: where, Order: order, Limit: limit, Keys: keysOf(fields), Advice: r.q.Advice,
 		})
 	}
 	list, err := find(where, nil, first)

@@ -162,6 +162,10 @@ func (s *Service) begin(ctx context.Context, p *access.Principal, w *Write, op s
 	}, nil
 }
 
+// maxObjectID bounds the ids that clients choose: they go into URLs, headers
+// and indexes.
+const maxObjectID = 1000
+
 // newID returns the id of a new object: the client's where that is allowed.
 func (s *Service) newID(w *Write) (string, error) {
 	if schema.IsSingleton(w.Class) {
@@ -175,6 +179,9 @@ func (s *Service) newID(w *Write) (string, error) {
 		id, ok := v.(string)
 		if !ok || id == "" {
 			return "", parse.Errorf(parse.MissingObjectID, "objectId must not be empty, null or undefined")
+		}
+		if len(id) > maxObjectID {
+			return "", parse.Errorf(parse.InvalidJSON, "objectId must not be longer than %d bytes", maxObjectID)
 		}
 		return id, nil
 	}

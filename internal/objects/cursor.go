@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,10 @@ import (
 // cursorPrefix begins every cursor. No JSON begins with it, so that a cursor
 // in a URL is not taken for a number.
 const cursorPrefix = "c"
+
+// cursorSize is the least size of what a cursor seals; a longer one has twice
+// that, or four times, and so on.
+const cursorSize = 128
 
 // newCursorCipher makes the cipher of cursors. It both hides and authenticates
 // the position: an order that a hook chose may be by a field that the caller
@@ -259,7 +264,10 @@ func (pg *page) seal(aead cipher.AEAD, o *parse.Object) string {
 			at[i] = parse.NewMap(parse.MapField{Key: "d", Value: parse.Int(d)})
 		}
 	}
-	sealed := aead.Seal(nil, nil, parse.AppendJSON(nil, at), pg.binding) //nolint:gosec // the cipher adds a random nonce itself
+	// Its length must not tell that of a value that the caller does not see.
+	plain := parse.AppendJSON(nil, at)
+	plain = append(plain, strings.Repeat(" ", max(cursorSize, 1<<bits.Len(uint(len(plain)-1)))-len(plain))...)
+	sealed := aead.Seal(nil, nil, plain, pg.binding) //nolint:gosec // the cipher adds a random nonce itself
 	return cursorPrefix + base64.RawURLEncoding.EncodeToString(sealed)
 }
 

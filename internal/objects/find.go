@@ -178,6 +178,9 @@ func (r *reading) prepare(ctx context.Context) error {
 	if err := plan.CheckQuery(&r.q); err != nil {
 		return err
 	}
+	if err := plan.CheckHint(r.class, r.q.Advice); err != nil {
+		return err
+	}
 	if r.s.app.HasBeforeFind(r.class.Name) {
 		q := r.q
 		req := &cloudcode.FindRequest{

@@ -72,6 +72,9 @@ func (wr *writing) checkType(key string, v parse.Value) error {
 		if typ == schema.GeoPoint && hasGeoPoint(wr.Class) {
 			return errSecondGeoPoint()
 		}
+		if target != "" && !schema.ValidClassName(target) {
+			return schema.ErrClassName(target)
+		}
 		wr.added = append(wr.added, &schema.Field{Name: name, Type: typ, TargetClass: target})
 		return nil
 	}

@@ -191,6 +191,7 @@ const (
 	codeDuplicateTable     = "42P07"
 	codeDuplicateColumn    = "42701"
 	codeLimitExceeded      = "54000"
+	codeTooLong            = "22001"
 	codeTooComplex         = "54001"
 	codeUntranslatable     = "22P05"
 	codeNotInRepertoire    = "22021"
@@ -224,8 +225,8 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 		return err
 	}
 	switch codeOf(err) {
-	case codeLimitExceeded:
-		return &parse.Error{Code: objectTooLarge, Message: "The object is larger than the database allows, or a text in it than its index.", Err: err}
+	case codeLimitExceeded, codeTooLong:
+		return &parse.Error{Code: objectTooLarge, Message: "The object is larger than the database allows, or a text in it than its place or index.", Err: err}
 	case codeTooComplex:
 		return &parse.Error{Code: parse.InvalidJSON, Message: "The object is nested deeper than the database allows.", Err: err}
 	case codeUntranslatable, codeNotInRepertoire:
