@@ -18,7 +18,8 @@ const (
 	mostStrikes = 3
 	strikeTime  = time.Minute
 	// patternTime is how long the patterns of all queries may take for one
-	// change; beyond it those that are not matched yet are ended.
+	// change, if none may take longer by itself; beyond it those that are not
+	// matched yet are ended.
 	patternTime = 100 * time.Millisecond
 	// patternBurst is how long they may take at once for many changes, and
 	// patternShare the part of the time they may take in the long run, before
@@ -61,6 +62,9 @@ func (h *Hub) queryTime() time.Duration {
 	}
 }
 
+// changeTime is how long the patterns of all queries may take for one change.
+func (h *Hub) changeTime() time.Duration { return max(patternTime, h.opts.QueryLimits.RegexTime) }
+
 // record is what the patterns of a query took until now. It is the
 // dispatcher's, but for costly and patterned.
 type record struct {
@@ -80,8 +84,8 @@ func newRecord(where query.Node) record {
 // admit refuses a query whose pattern may take long while such patterns take
 // too much time, or when there are too many of them; mu is held.
 func (s *shard) admit(ci *classIndex, where query.Node) error {
-	if !query.Costly(where) || s.hub.opts.QueryLimits.RegexTime < 0 {
-		return nil
+	if !query.Costly(where) || s.hub.opts.QueryLimits.RegexTime < 0 || ci.queries[query.Canonical(where)] != nil {
+		return nil // or it is matched already
 	}
 	err := &parse.Error{Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable}
 	switch {
@@ -122,7 +126,7 @@ func (s *shard) charge(r *round, d *distinct) bool {
 // exhausted reports whether a query comes too late in a change of which
 // patterns have taken all the time; it is then ended.
 func (s *shard) exhausted(r *round, d *distinct) bool {
-	if !d.patterned || r.spent <= patternTime || s.hub.opts.QueryLimits.RegexTime < 0 {
+	if !d.patterned || r.spent <= s.hub.changeTime() || s.hub.opts.QueryLimits.RegexTime < 0 {
 		return false
 	}
 	s.slow = append(s.slow, d)

@@ -113,6 +113,10 @@ func TestCostlyRegexes(t *testing.T) {
 	if f := subscribe(1000, "Item"); !strings.Contains(f, `"code":155`) {
 		t.Errorf("one more: %s", f)
 	}
+	s.send(`{"op":"subscribe","requestId":2000,"query":{"className":"Item","where":{"s":{"$regex":"(?=a)a7"}},"keys":["n"]}}`)
+	if f := s.next(); !strings.HasPrefix(f, `{"op":"subscribed"`) {
+		t.Errorf("one that is there: %s", f)
+	}
 	if f := subscribe(1001, "Other"); !strings.HasPrefix(f, `{"op":"subscribed"`) {
 		t.Errorf("another class: %s", f)
 	}

@@ -254,7 +254,7 @@ func (s *shard) replay(sub *subscription, kept *ring, missed []kept, first uint6
 		if d.patterned {
 			took := d.scan.Spent()
 			s.hub.patterns.take(s.hub.clock(), took)
-			if spent += took; d.scan.Err() != nil || spent > patternTime {
+			if spent += took; d.scan.Err() != nil || spent > s.hub.changeTime() {
 				return nil, false
 			}
 		}
