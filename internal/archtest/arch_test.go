@@ -33,7 +33,7 @@ var allowed = map[string]string{
 	"internal/mail/capture":        "internal/mail internal/mustache",
 	"internal/access":              "parse query schema",
 	"internal/storage":             "parse query schema",
-	"internal/storage/sqlgen":      "parse query internal/storage",
+	"internal/storage/sqlgen":      "parse query schema internal/storage",
 	"internal/storage/sqlite":      "parse query schema internal/storage internal/storage/sqlgen internal/words",
 	"internal/storage/postgres":    "parse query schema internal/storage internal/storage/sqlgen",
 	"internal/storage/mongo":       "parse query schema internal/storage",

@@ -96,12 +96,12 @@ export const ownTable = /^_(pargo|PargoLease)$/;
 // Indexes that only one of the servers makes by itself.
 export const ownIndex = new RegExp(`^(${[
   '_id_', '(user|sessionToken|installationId|deviceToken|relatedId|owningId_1_relatedId)_1', '_auth_data_.*_id', '.*_2dsphere', // MongoDB
-  '_Installation_(installationId|deviceToken)_1', '_Session_(user_1|unique_sessionToken)', '_owning:.*', '_User_unique_authData_.*', // PostgreSQL
+  '_Installation_(installationId|deviceToken)_1', '_Session_(user_1|unique_sessionToken)', '_owning:.*', '_order:.*', '_User_unique_authData_.*', // PostgreSQL
 ].join('|')})$`);
 
 // withoutOrder is the definition of an index on PostgreSQL without how it orders
 // values: pargo's serve queries that regard bytes and put missing values first.
-export const withoutOrder = (definition) => definition.replaceAll(/ (text_pattern_ops|DESC|NULLS (FIRST|LAST))\b/g, '');
+export const withoutOrder = (definition) => definition.replaceAll(/ (COLLATE "C"|(text_pattern_ops|DESC|NULLS (FIRST|LAST))\b)/g, '');
 
 // names are those of all of them.
 export const names = [...new Set([...mongodb, ...postgresql].map((k) => k.name)), 'indexes that nobody asked for', 'order of values in indexes', 'a webhook that is changed'];

@@ -91,7 +91,7 @@ func (d *DB) Aggregate(ctx context.Context, a *storage.Aggregate, emit func(*par
 
 // ExplainAggregate implements [storage.Aggregator].
 func (d *DB) ExplainAggregate(ctx context.Context, a *storage.Aggregate, v query.Verbosity) (out *parse.Map, done int, err error) {
-	g, err := d.aggregation(d.tables.of(a.Class), a)
+	g, err := d.aggregation(d.tables.Of(a.Class), a)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -162,6 +162,9 @@ func (d *DB) aggregation(t *table, a *storage.Aggregate) (*aggregation, error) {
 	if t.bare {
 		return nil, storage.ErrNotPushed
 	}
+	if err := t.hinted(a.Advice); err != nil {
+		return nil, err
+	}
 	g := &aggregation{where: newWhere(t, ""), fields: a.Fields}
 	var selects, tail string
 	if len(a.Stages) > 0 {
@@ -213,13 +216,7 @@ func (g *aggregation) order(m *parse.Map) string {
 			return ""
 		}
 		desc := v == -1.0
-		b.WriteString(c.sql)
-		switch c.typ {
-		case schema.String, schema.Pointer:
-			b.WriteString(pick(desc, " USING ~>~", " USING ~<~"))
-		default:
-			b.WriteString(pick(desc, " DESC", ""))
-		}
+		b.WriteString(c.sorted(desc))
 		b.WriteString(pick(desc, " NULLS LAST, ", " NULLS FIRST, "))
 	}
 	return b.String()

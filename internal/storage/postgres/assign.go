@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -34,7 +35,7 @@ func (a *assignments) assign(path string, v parse.Value) (ok bool, err error) {
 		return a.within(path, v)
 	}
 	c := a.t.byField[path]
-	if c == nil || isSystemField(path) {
+	if c == nil || sqlgen.IsSystemField(path) {
 		return false, nil
 	}
 	switch v := v.(type) {

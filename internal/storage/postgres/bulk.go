@@ -96,7 +96,7 @@ func (t *table) insertRows(ctx context.Context, q querier, rows [][]any) error {
 // already, and what it has left out is tried alone, for its error.
 func (d *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
 	errs := make([]error, len(objects))
-	t := d.tables.of(class)
+	t := d.tables.Of(class)
 	alone := func(i int) { errs[i] = d.Insert(ctx, class, objects[i:i+1]) }
 	if len(objects) < 2 || t.id != colID || class.Name == schema.UserClass { // names of users are reserved one by one
 		for i := range objects {
@@ -156,7 +156,7 @@ func (d *DB) UpdateEach(ctx context.Context, updates []*storage.Update) []storag
 		var tables []*table
 		var guards []bool
 		for _, u := range updates[i:min(len(updates), i+mostUpdates)] {
-			t := d.tables.of(u.Class)
+			t := d.tables.Of(u.Class)
 			if len(storage.Claims(u.Class, u.Ops)) > 0 {
 				break
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -198,7 +199,7 @@ func (d *DB) loadSchema(ctx context.Context, q querier) ([]*schema.Class, error)
 func (r *record) class(real []realIndex) (*schema.Class, error) {
 	c := &schema.Class{Name: r.name, Fields: map[string]*schema.Field{}}
 	for name, v := range child(r.doc, keyFields).All() {
-		if strings.HasPrefix(name, "_") || isSystemField(name) {
+		if strings.HasPrefix(name, "_") || sqlgen.IsSystemField(name) {
 			continue
 		}
 		f, err := readField(name, asMap(v))

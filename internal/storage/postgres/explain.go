@@ -39,7 +39,7 @@ func (s *session) Explain(ctx context.Context, f *storage.Find, v query.Verbosit
 }
 
 func (d *DB) explain(ctx context.Context, q querier, f *storage.Find, v query.Verbosity) (*parse.Map, error) {
-	t := d.tables.of(f.Class)
+	t := d.tables.Of(f.Class)
 	s, err := newStatement(t, f)
 	if err != nil {
 		return nil, err
@@ -81,9 +81,6 @@ func (d *DB) explain(ctx context.Context, q querier, f *storage.Find, v query.Ve
 	return out, nil
 }
 
-// idIndex is how plans name the index of ids.
-const idIndex = "_id_"
-
 // usedIndex returns the name in the class of the first index that a plan uses; nil without one.
 func (t *table) usedIndex(p parse.Value) parse.Value {
 	switch p := p.(type) {
@@ -96,7 +93,7 @@ func (t *table) usedIndex(p parse.Value) parse.Value {
 	case *parse.Map:
 		if real := p.String("Index Name"); real != "" {
 			if real == shorten(t.class.Name+"_pkey") {
-				return idIndex
+				return sqlgen.IDIndex
 			}
 			for i := range t.class.Indexes {
 				for _, name := range indexNames(t.class.Name, &t.class.Indexes[i]) {

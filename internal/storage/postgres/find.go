@@ -21,6 +21,7 @@ func (s *session) Find(ctx context.Context, f *storage.Find) (out []*parse.Objec
 	err = s.read(ctx, "find", f.Class.Name, func(ctx context.Context, q querier) error {
 		return s.db.onTable(ctx, q, f.Class, func(t *table) error {
 			out, err = find(ctx, q, t, f)
+			s.db.walked(t, f)
 			return err
 		})
 	})
@@ -28,10 +29,12 @@ func (s *session) Find(ctx context.Context, f *storage.Find) (out []*parse.Objec
 }
 
 // Count implements [storage.Store].
-func (s *session) Count(ctx context.Context, class *schema.Class, where query.Node, _ *query.Advice) (n int64, err error) {
+func (s *session) Count(ctx context.Context, class *schema.Class, where query.Node, advice *query.Advice) (n int64, err error) {
 	err = s.read(ctx, "count", class.Name, func(ctx context.Context, q querier) error {
 		return s.db.onTable(ctx, q, class, func(t *table) error {
-			n, err = count(ctx, q, t, where)
+			if err = t.hinted(advice); err == nil {
+				n, err = count(ctx, q, t, where)
+			}
 			return err
 		})
 	})
@@ -43,7 +46,7 @@ func (s *session) Count(ctx context.Context, class *schema.Class, where query.No
 // removed it, or not yet made it. A statement that was prepared for another
 // type of a column is prepared anew.
 func (d *DB) onTable(ctx context.Context, q querier, class *schema.Class, fn func(t *table) error) error {
-	t := d.tables.of(class)
+	t := d.tables.Of(class)
 	err := fn(t)
 	if _, inTx := q.(*transaction); inTx || err == nil {
 		return err
@@ -57,7 +60,7 @@ func (d *DB) onTable(ctx context.Context, q querier, class *schema.Class, fn fun
 			return errors.Join(err, cerr)
 		}
 		t = newTable(class, there)
-		d.tables.put(t)
+		d.tables.Put(class, t)
 		return fn(t)
 	case codeFeature, codeUndefinedFunction, codeDatatypeMismatch, codeUndefinedStatement:
 		return fn(t)
@@ -123,6 +126,9 @@ type statement struct {
 }
 
 func newStatement(t *table, f *storage.Find) (*statement, error) {
+	if err := t.hinted(f.Advice); err != nil {
+		return nil, err
+	}
 	s := &statement{t: t, order: f.Order, skip: f.Skip, limit: f.Limit}
 	if n := query.TextOf(f.Where); n != nil && f.Score {
 		s.score = n.Score()

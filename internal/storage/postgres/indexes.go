@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -61,7 +62,7 @@ func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bo
 		return "(" + c.sql + " #> " + path + ")", true
 	}
 	order := ""
-	if !isSystemField(k.Field) {
+	if !sqlgen.IsSystemField(k.Field) {
 		order = pick(k.Desc, " DESC NULLS LAST", " NULLS FIRST")
 	} else if k.Desc {
 		order = " DESC"
@@ -69,7 +70,7 @@ func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bo
 	switch c.typ {
 	case schema.String, schema.Pointer, schema.File:
 		switch {
-		case ix.CaseInsensitive && !isSystemField(k.Field):
+		case ix.CaseInsensitive && !sqlgen.IsSystemField(k.Field):
 			return "lower(" + c.sql + ") varchar_pattern_ops", true
 		case t.class.Name == schema.UserClass && ix.CaseInsensitive:
 			return "", false
@@ -77,7 +78,7 @@ func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bo
 			return c.sql, true
 		}
 		// Serves equality, and order by bytes.
-		return c.sql + " text_pattern_ops" + order, true
+		return c.inOrder("", " text_pattern_ops") + order, true
 	case schema.Number, schema.Boolean, schema.Date:
 		return c.sql + order, true
 	default:
@@ -95,6 +96,16 @@ func (t *table) keys(ix *schema.Index) (list []string) {
 		list = append(list, sql)
 	}
 	return list
+}
+
+// hinted refuses advice to use an index that the class lacks. PostgreSQL finds
+// by itself which one is best, and takes no such advice.
+func (t *table) hinted(a *query.Advice) error {
+	if !a.Hinted() {
+		return nil
+	}
+	_, err := sqlgen.Hinted(t.class, a, func(ix *schema.Index) bool { return len(t.keys(ix)) > 0 })
+	return err
 }
 
 // nullsDistinct is the first version of the server whose unique indexes can
@@ -356,7 +367,7 @@ func (r *record) indexes(c *schema.Class, real []realIndex) (out []schema.Index)
 	}
 	for i := range real {
 		x := &real[i]
-		if known[x.name] || x.primary || x.partial || len(x.columns) == 0 || t.authIndexOf(x.name) != nil {
+		if known[x.name] || x.primary || x.partial || len(x.columns) == 0 || t.authIndexOf(x.name) != nil || x.name == walkIndex(c.Name) {
 			continue
 		}
 		ix := schema.Index{Name: x.name, Unique: x.unique, Sparse: x.unique}
@@ -480,7 +491,7 @@ func (d *DB) Indexes(ctx context.Context, class *schema.Class) (out []schema.Ind
 		if err != nil {
 			return err
 		}
-		t := d.tables.of(class)
+		t := d.tables.Of(class)
 		known := map[string]bool{}
 		for i := range class.Indexes {
 			ix := &class.Indexes[i]
@@ -512,7 +523,7 @@ func (d *DB) Indexes(ctx context.Context, class *schema.Class) (out []schema.Ind
 
 // CanIndex implements [storage.Indexer].
 func (d *DB) CanIndex(class *schema.Class, field string, sorted bool) bool {
-	t := d.tables.of(class)
+	t := d.tables.Of(class)
 	if _, ok := t.indexKey(&schema.Index{}, schema.IndexKey{Field: field}); !ok {
 		return false
 	}

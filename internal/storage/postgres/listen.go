@@ -22,7 +22,7 @@ func (d *DB) SchemaChanges(ctx context.Context) <-chan schema.Word {
 		return nil
 	}
 	told := make(chan schema.Word, 1)
-	d.listening.Go(func() {
+	d.background.start(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(d.closing, cancel)() //nolint:contextcheck // it ends with the store, too

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -52,7 +53,7 @@ type DB struct {
 	log     *slog.Logger
 	lease   time.Duration
 	maxTime time.Duration
-	tables  tables
+	tables  sqlgen.Tables[*table]
 	// rounding: see there.
 	rounding rounding
 	version  int // of the server: 150018
@@ -61,7 +62,7 @@ type DB struct {
 	// authIndexed: the indexes of providers were looked after.
 	authIndexed atomic.Bool
 	listen      bool
-	listening   sync.WaitGroup
+	background  background
 	closing     context.Context //nolint:containedctx // ends with Close
 	close       context.CancelFunc
 	// sender is how this process signs what it notifies.
@@ -105,7 +106,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	d := &DB{
-		pool: pool, log: log, maxTime: o.MaxTime, lease: cmp.Or(o.Lease, storage.SchemaLease),
+		tables: sqlgen.Tables[*table]{New: func(c *schema.Class) *table { return newTable(c, nil) }},
+		pool:   pool, log: log, maxTime: o.MaxTime, lease: cmp.Or(o.Lease, storage.SchemaLease),
 		providers: authProviders(o.AuthProviders), sender: parse.NewObjectID(20),
 	}
 	d.lines = lines
@@ -156,7 +158,7 @@ func (s *session) Ping(ctx context.Context) error {
 // Close implements [storage.Store].
 func (d *DB) Close() error {
 	d.close()
-	d.listening.Wait()
+	d.background.end()
 	d.pool.Close()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -165,7 +166,7 @@ func (d *DB) createClass(ctx context.Context, q querier, have *record, def *sche
 	for _, name := range slices.Sorted(maps.Keys(def.Fields)) {
 		f := def.Fields[name]
 		switch {
-		case isSystemField(name), known.Has(name), usual.Field(name) != nil:
+		case sqlgen.IsSystemField(name), known.Has(name), usual.Field(name) != nil:
 			continue
 		case volatile && r.doc == nil:
 			r.doc = newRecord(def.Name).doc
@@ -208,7 +209,7 @@ func createTable(ctx context.Context, q querier, def *schema.Class) error {
 	type col struct{ name, typ string }
 	var cols []col
 	if t.ownID {
-		cols = append(cols, col{parse.KeyObjectID, "text"})
+		cols = append(cols, col{parse.KeyObjectID, `text COLLATE "C"`})
 	}
 	if !t.bare {
 		for _, c := range [...]col{
@@ -270,7 +271,7 @@ func dropClass(ctx context.Context, q querier, class string) error {
 }
 
 func (d *DB) addField(ctx context.Context, q querier, r *record, f *schema.Field) error {
-	if isSystemField(f.Name) {
+	if sqlgen.IsSystemField(f.Name) {
 		return nil
 	}
 	if have := child(child(r.doc, keyFields), f.Name); have != nil {
@@ -309,7 +310,7 @@ func shortened(fields *parse.Map, but string) map[string]bool {
 }
 
 func dropField(ctx context.Context, q querier, r *record, f *schema.Field) error {
-	if isSystemField(f.Name) || r.doc == nil {
+	if sqlgen.IsSystemField(f.Name) || r.doc == nil {
 		return nil
 	}
 	c, err := r.class(nil)

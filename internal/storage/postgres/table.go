@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
@@ -81,6 +81,24 @@ type column struct {
 	target string // class of a Pointer
 }
 
+// inOrder returns what to compare and sort by for the order of bytes, and an
+// operator of each. The ids of a table have an index of that order.
+func (c *column) inOrder(lt, pattern string) string {
+	switch {
+	case c.sql == colID:
+		return byBytes + lt
+	case c.typ == schema.String, c.typ == schema.Pointer, c.typ == schema.File:
+		return c.sql + pattern
+	default:
+		return c.sql + lt
+	}
+}
+
+// sorted is a key of an order.
+func (c *column) sorted(desc bool) string {
+	return c.inOrder(pick(desc, " DESC", ""), pick(desc, " USING ~>~", " USING ~<~"))
+}
+
 // columnType returns the SQL type of a field; "" for one without a column.
 func columnType(t schema.Type) string {
 	switch t {
@@ -122,50 +140,16 @@ type table struct {
 	one, many string
 	// into are the names of those columns, not quoted.
 	into []string
+	// walk is when to look after its index in the order of ids, in Unix nanoseconds.
+	walk atomic.Int64
 	// uniques finds an index by the name of the violated constraint.
 	uniques map[string]*schema.Index
-}
-
-// tables caches tables by class name; a new definition replaces the old.
-type tables struct {
-	mu sync.RWMutex
-	m  map[string]*table // guarded by mu
-}
-
-func (ts *tables) of(c *schema.Class) *table {
-	ts.mu.RLock()
-	t := ts.m[c.Name]
-	ts.mu.RUnlock()
-	if t != nil && t.class == c {
-		return t
-	}
-	t = newTable(c, nil)
-	ts.put(t)
-	return t
-}
-
-func (ts *tables) put(t *table) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if ts.m == nil {
-		ts.m = make(map[string]*table)
-	}
-	ts.m[t.class.Name] = t
-}
-
-// isSystemField reports whether every class has a field of that name.
-func isSystemField(name string) bool {
-	switch name {
-	case parse.KeyObjectID, parse.KeyCreatedAt, parse.KeyUpdatedAt, parse.KeyACL:
-		return true
-	}
-	return false
 }
 
 // hasColumn reports whether a field of a class has a column of its own, besides
 // those of every class.
 func hasColumn(class string, f *schema.Field) bool {
-	return !isSystemField(f.Name) && columnType(f.Type) != "" && (class != schema.UserClass || f.Name != password)
+	return !sqlgen.IsSystemField(f.Name) && columnType(f.Type) != "" && (class != schema.UserClass || f.Name != password)
 }
 
 // newTable describes the table of a class; there, if not nil, are the columns

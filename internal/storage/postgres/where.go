@@ -75,16 +75,16 @@ func (w *where) Compare(p query.Path, op query.Op, v parse.Value) (exact bool) {
 	if op != query.Eq && c.typ == schema.Pointer {
 		return w.Never()
 	}
-	operator := operators[op]
-	if c.typ == schema.String && op != query.Eq {
-		operator = byteOperators[op]
+	if op == query.Eq {
+		w.Add(c.sql + " = ")
+	} else {
+		w.Add(c.inOrder(operators[op], byteOperators[op]))
 	}
-	w.Add(c.sql + operator)
 	w.bind(x)
 	return true
 }
 
-var operators = map[query.Op]string{query.Eq: " = ", query.Lt: " < ", query.Lte: " <= ", query.Gt: " > ", query.Gte: " >= "}
+var operators = map[query.Op]string{query.Lt: " < ", query.Lte: " <= ", query.Gt: " > ", query.Gte: " >= "}
 
 // byteOperators compare texts by their bytes, whatever the language of the
 // database, and are what an index with text_pattern_ops serves.
@@ -362,9 +362,9 @@ func (w *where) Regex(n *query.Regex) (exact bool) {
 
 // begins asks for texts that begin with printable ASCII.
 func (w *where) begins(c *column, prefix string) (exact bool) {
-	w.Add("(" + c.sql + " ~>=~ ")
+	w.Add("(" + c.inOrder(" >= ", " ~>=~ "))
 	w.bind(prefix)
-	w.Add(" AND " + c.sql + " ~<~ ")
+	w.Add(" AND " + c.inOrder(" < ", " ~<~ "))
 	w.bind(sqlgen.Behind(prefix))
 	w.Add(")")
 	return true
@@ -467,17 +467,13 @@ func (t *table) orderBy(order []query.Sort) (sql string, ok bool) {
 			b.WriteString(", ")
 		}
 		switch c.typ {
-		case schema.String:
-			b.WriteString(c.sql + " USING ")
-			b.WriteString(pick(s.Desc, "~>~", "~<~"))
-		case schema.Number, schema.Boolean, schema.Date:
-			b.WriteString(c.sql)
-			b.WriteString(pick(s.Desc, " DESC", ""))
+		case schema.String, schema.Number, schema.Boolean, schema.Date:
+			b.WriteString(c.sorted(s.Desc))
 		default:
 			b.WriteString("(" + c.sql + " IS NOT NULL)")
 			b.WriteString(pick(s.Desc, " DESC", ""))
 		}
-		if !isSystemField(c.field) { // those are never missing
+		if !sqlgen.IsSystemField(c.field) { // those are never missing
 			b.WriteString(pick(s.Desc, " NULLS LAST", " NULLS FIRST"))
 		}
 		whole = whole || c.field == parse.KeyObjectID

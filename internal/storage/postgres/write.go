@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -26,7 +27,7 @@ func (s *session) Insert(ctx context.Context, class *schema.Class, objects []*pa
 	if len(objects) == 0 {
 		return ctx.Err()
 	}
-	t := s.db.tables.of(class)
+	t := s.db.tables.Of(class)
 	rows := make([][]any, len(objects))
 	for i, o := range objects {
 		var err error
@@ -47,7 +48,7 @@ func (s *session) Insert(ctx context.Context, class *schema.Class, objects []*pa
 
 // Update implements [storage.Store].
 func (s *session) Update(ctx context.Context, u *storage.Update) (before, after *parse.Object, err error) {
-	t := s.db.tables.of(u.Class)
+	t := s.db.tables.Of(u.Class)
 	wanted, id := storage.Claims(u.Class, u.Ops), ""
 	if len(wanted) > 0 {
 		if id = storage.IDOf(u.Where); id == "" {
@@ -212,7 +213,7 @@ func (t *table) updateLocked(ctx context.Context, q *transaction, u *storage.Upd
 	touched := map[string]bool{}
 	for path := range u.Ops.All() {
 		c := t.byField[query.Path(path).Root()]
-		if c == nil || touched[c.field] || isSystemField(c.field) {
+		if c == nil || touched[c.field] || sqlgen.IsSystemField(c.field) {
 			continue
 		}
 		touched[c.field] = true

@@ -110,7 +110,7 @@ func (g *aggregation) document(r []driver.Value) (*parse.Map, error) {
 
 // aggregation writes the statement, or says that there is none.
 func (db *DB) aggregation(a *storage.Aggregate) (*aggregation, error) {
-	t := db.tables.of(a.Class)
+	t := db.tables.Of(a.Class)
 	g := &aggregation{where: newWhere(t, ""), fields: a.Fields}
 	var selects, tail string
 	if len(a.Stages) > 0 {
@@ -214,7 +214,7 @@ func (g *aggregation) columns() string {
 			continue // a field that the class does not have
 		}
 		sql := col.sql
-		if path, ok := jsonPath(col.field); !isSystemField(col.field) {
+		if path, ok := jsonPath(col.field); !sqlgen.IsSystemField(col.field) {
 			if !ok {
 				return ""
 			}

@@ -18,7 +18,7 @@ var (
 // Rows share a prepared statement; one statement of many rows was no faster,
 // since nothing travels between the process and its database.
 func (db *DB) InsertEach(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
-	t := db.tables.of(class)
+	t := db.tables.Of(class)
 	rows := make([][]driver.Value, len(objects))
 	for i, o := range objects {
 		rows[i] = t.row(o)

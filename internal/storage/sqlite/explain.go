@@ -14,36 +14,18 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// idIndex is the name of the index of ids, which all classes have.
-const idIndex = "_id_"
-
 // hint names the index to use, after the name of the table.
 func (w *where) hint(a *query.Advice) error {
-	name, ok := w.t.hinted(a)
-	if !ok {
-		what := a.Hint
-		if a.HintKeys != nil {
-			what = string(parse.AppendJSON(nil, a.HintKeys))
-		}
-		return parse.Errorf(parse.InvalidQuery, "hint: class %s has no index %s", w.t.class.Name, what)
+	ix, err := sqlgen.Hinted(w.t.class, a, w.t.indexable)
+	if err != nil {
+		return err
+	}
+	name := w.t.idIndex()
+	if ix != nil {
+		name = indexName(w.t.class.Name, ix.Name)
 	}
 	w.Add(" INDEXED BY " + quote(name))
 	return nil
-}
-
-// hinted returns the database's name of the index that the advice means.
-func (t *table) hinted(a *query.Advice) (name string, ok bool) {
-	if a.Hint == idIndex || a.HintKeys != nil && sameKeys([]schema.IndexKey{{Field: parse.KeyObjectID}}, a.HintKeys) {
-		return t.idIndex(), true
-	}
-	for i := range t.class.Indexes {
-		ix := &t.class.Indexes[i]
-		if a.HintKeys == nil && ix.Name != a.Hint || a.HintKeys != nil && !sameKeys(ix.Keys, a.HintKeys) {
-			continue
-		}
-		return indexName(t.class.Name, ix.Name), t.indexable(ix)
-	}
-	return "", false
 }
 
 // idIndex is the name that SQLite gives to the index of the primary key.
@@ -58,42 +40,6 @@ func (t *table) indexable(ix *schema.Index) bool {
 		}
 	}
 	return len(ix.Keys) > 0
-}
-
-// sameKeys compares the keys of an index with a specification such as
-// {"author":1,"_created_at":-1}, in names of the protocol or of Parse Server's storage.
-func sameKeys(keys []schema.IndexKey, spec *parse.Map) bool {
-	if spec.Len() != len(keys) {
-		return false
-	}
-	for i, k := range keys {
-		f := spec.At(i)
-		name := strings.TrimPrefix(f.Key, "_p_")
-		switch name {
-		case "_id":
-			name = parse.KeyObjectID
-		case "_created_at":
-			name = parse.KeyCreatedAt
-		case "_updated_at":
-			name = parse.KeyUpdatedAt
-		}
-		if name != k.Field {
-			return false
-		}
-		switch dir := f.Value.(type) {
-		case string:
-			if dir != k.Kind {
-				return false
-			}
-		case float64:
-			if k.Kind != "" || (dir < 0) != k.Desc {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // isHintError recognises SQLite's complaint about INDEXED BY, which comes
@@ -197,7 +143,7 @@ func (t *table) usedIndex(step string) string {
 			continue
 		}
 		if strings.HasPrefix(rest, t.idIndex()) {
-			return idIndex
+			return sqlgen.IDIndex
 		}
 		// A name may be the beginning of another one.
 		longest := ""

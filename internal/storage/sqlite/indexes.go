@@ -35,7 +35,7 @@ func (db *DB) Indexes(ctx context.Context, class *schema.Class) ([]schema.Index,
 
 // CanIndex implements [storage.Indexer].
 func (db *DB) CanIndex(class *schema.Class, field string, sorted bool) bool {
-	t := db.tables.of(class)
+	t := db.tables.Of(class)
 	if col := t.byField[field]; col != nil {
 		return !sorted || col.typ != schema.Pointer // which are all alike in an order
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -213,7 +214,7 @@ func dropMembers(ctx context.Context, c *conn, class string, f *schema.Field) er
 }
 
 func addColumn(ctx context.Context, c *conn, cl *schema.Class, f *schema.Field) error {
-	if isSystemField(f.Name) || !hasColumn(f.Type) {
+	if sqlgen.IsSystemField(f.Name) || !hasColumn(f.Type) {
 		return nil
 	}
 	_, err := c.exec(ctx, "ALTER TABLE "+quote(tableName(cl.Name))+" ADD COLUMN "+fieldColumn(f.Name)+" "+columnType(f.Type))
@@ -221,7 +222,7 @@ func addColumn(ctx context.Context, c *conn, cl *schema.Class, f *schema.Field) 
 }
 
 func dropField(ctx context.Context, c *conn, have *schema.Class, f *schema.Field) error {
-	if isSystemField(f.Name) {
+	if sqlgen.IsSystemField(f.Name) {
 		return nil
 	}
 	t := newTable(have)

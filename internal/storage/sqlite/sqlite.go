@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 )
 
@@ -69,7 +70,7 @@ type DB struct {
 	once    sync.Once
 	closed  error
 
-	tables tables
+	tables sqlgen.Tables[*table]
 	// lock keeps other processes away: caches of this one could not know of
 	// their writes. nil in memory.
 	lock *os.File
@@ -85,7 +86,8 @@ var (
 // layout, is refused.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
-		log: o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
+		tables: sqlgen.Tables[*table]{New: newTable},
+		log:    o.Log, maxTime: o.MaxTime, jobs: make(chan *job, queueLength),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 		providers: authProviders(o.AuthProviders),
 	}

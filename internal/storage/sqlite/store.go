@@ -37,7 +37,7 @@ func (db *DB) Count(ctx context.Context, class *schema.Class, where query.Node, 
 
 // Insert implements [storage.Store].
 func (db *DB) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
-	t := db.tables.of(class)
+	t := db.tables.Of(class)
 	rows := make([][]driver.Value, len(objects)) // encoded here, not by the one writer
 	for i, o := range objects {
 		rows[i] = t.row(o)
@@ -149,7 +149,7 @@ type statement struct {
 }
 
 func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
-	t := db.tables.of(f.Class)
+	t := db.tables.Of(f.Class)
 	w := newWhere(t, "")
 	rest := f.Where
 	index, inOrder, forced := "", false, false
@@ -257,7 +257,7 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 }
 
 func (db *DB) count(ctx context.Context, c *conn, class *schema.Class, n query.Node, advice *query.Advice) (int64, error) {
-	t := db.tables.of(class)
+	t := db.tables.Of(class)
 	w := newWhere(t, "")
 	if advice.Hinted() {
 		if err := w.hint(advice); err != nil {
@@ -337,7 +337,7 @@ func (t *table) insertRows(ctx context.Context, c *conn, rows [][]driver.Value) 
 }
 
 func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, after *parse.Object, err error) {
-	t := db.tables.of(u.Class)
+	t := db.tables.Of(u.Class)
 	var hit found
 	err = db.each(ctx, c, &storage.Find{Class: u.Class, Where: u.Where, Limit: 1}, true, func(x found) { hit = x })
 	if err != nil {
@@ -388,7 +388,7 @@ func (db *DB) update(ctx context.Context, c *conn, u *storage.Update) (before, a
 }
 
 func (db *DB) remove(ctx context.Context, c *conn, class *schema.Class, n query.Node) ([]*parse.Object, error) {
-	t := db.tables.of(class)
+	t := db.tables.Of(class)
 	var out []*parse.Object
 	var ids parse.Array
 	err := db.each(ctx, c, &storage.Find{Class: class, Where: n, Limit: query.NoLimit}, true, func(x found) {
@@ -458,7 +458,7 @@ func (x *tx) Count(ctx context.Context, class *schema.Class, where query.Node, a
 
 // Insert implements [storage.Store].
 func (x *tx) Insert(ctx context.Context, class *schema.Class, objects []*parse.Object) error {
-	t := x.db.tables.of(class)
+	t := x.db.tables.Of(class)
 	rows := make([][]driver.Value, len(objects))
 	for i, o := range objects {
 		rows[i] = t.row(o)

@@ -7,12 +7,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 
 	"modernc.org/sqlite"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -51,29 +51,6 @@ type table struct {
 	selects, locates string
 	// uniques finds an index by what the database says of a violation.
 	uniques map[string]*schema.Index
-}
-
-// tables caches tables by class name; a new definition replaces the old.
-type tables struct {
-	mu sync.RWMutex
-	m  map[string]*table // guarded by mu
-}
-
-func (ts *tables) of(c *schema.Class) *table {
-	ts.mu.RLock()
-	t := ts.m[c.Name]
-	ts.mu.RUnlock()
-	if t != nil && t.class == c {
-		return t
-	}
-	t = newTable(c)
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if ts.m == nil {
-		ts.m = make(map[string]*table)
-	}
-	ts.m[c.Name] = t
-	return t
 }
 
 // encodeName makes a name of the protocol, which tells upper from lower case,
@@ -128,14 +105,6 @@ func columnType(t schema.Type) string {
 	}
 }
 
-func isSystemField(name string) bool {
-	switch name {
-	case parse.KeyObjectID, parse.KeyCreatedAt, parse.KeyUpdatedAt, parse.KeyACL:
-		return true
-	}
-	return false
-}
-
 func newTable(c *schema.Class) *table {
 	t := &table{class: c, sql: quote(tableName(c.Name)), byField: map[string]*column{}, uniques: map[string]*schema.Index{}}
 	if schema.IsJoin(c.Name) {
@@ -143,7 +112,7 @@ func newTable(c *schema.Class) *table {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
 		f := c.Fields[name]
-		if isSystemField(name) || !hasColumn(f.Type) {
+		if sqlgen.IsSystemField(name) || !hasColumn(f.Type) {
 			continue
 		}
 		t.columns = append(t.columns, column{field: name, sql: fieldColumn(name), typ: f.Type, target: f.TargetClass})
@@ -174,7 +143,7 @@ func (t *table) addIndex(ix *schema.Index) {
 	if ix.CaseInsensitive {
 		for _, k := range ix.Keys {
 			col := t.byField[k.Field]
-			if col == nil || col.typ != schema.String || isSystemField(k.Field) ||
+			if col == nil || col.typ != schema.String || sqlgen.IsSystemField(k.Field) ||
 				slices.ContainsFunc(t.folded, func(f column) bool { return f.field == k.Field && !f.words }) {
 				continue
 			}
@@ -209,7 +178,7 @@ func (t *table) indexKey(ix *schema.Index, k schema.IndexKey) (sql string, ok bo
 		return "", false
 	}
 	if col := t.byField[k.Field]; col != nil {
-		if ix.CaseInsensitive && col.typ == schema.String && !isSystemField(k.Field) {
+		if ix.CaseInsensitive && col.typ == schema.String && !sqlgen.IsSystemField(k.Field) {
 			return foldedColumn(k.Field), true
 		}
 		return col.sql, true

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/internal/words"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -38,7 +39,7 @@ func (t *table) textColumns(ix *schema.Index) []column {
 	var out []column
 	for _, k := range ix.Keys {
 		col := t.byField[k.Field]
-		if k.Kind == kindText && col != nil && col.typ == schema.String && !isSystemField(k.Field) {
+		if k.Kind == kindText && col != nil && col.typ == schema.String && !sqlgen.IsSystemField(k.Field) {
 			out = append(out, column{field: k.Field, sql: wordsColumn(k.Field), typ: schema.String, words: true})
 		}
 	}

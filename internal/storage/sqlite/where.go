@@ -230,7 +230,7 @@ func (w *where) inDoc(n *query.Member) (exact bool) {
 // Exists implements [sqlgen.Dialect].
 func (w *where) Exists(p query.Path) (exact bool) {
 	col := w.t.byField[string(p)]
-	if col != nil && isSystemField(string(p)) {
+	if col != nil && sqlgen.IsSystemField(string(p)) {
 		w.Add(col.sql + " IS NOT NULL")
 		return true
 	}
