@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,9 +10,6 @@ import (
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
 )
-
-// mostElements is how many elements of an array are asked for one by one.
-const mostElements = 16
 
 // where writes conditions on the table of a class. An array takes one
 // argument for lists of any length, so that they share a statement.
@@ -108,25 +106,38 @@ func plain(v parse.Value) bool {
 	return false
 }
 
-// element asks for an element of an array.
-func (w *where) element(c *column, v parse.Value) (exact bool) {
+// elementOf writes, as jsonb, an array that those with the value contain; ""
+// if there are none, known is false if jsonb cannot tell.
+func elementOf(v parse.Value) (sql string, exact, known bool) {
 	exact = plain(v)
 	switch v := v.(type) {
 	case string:
 		if !exact {
-			return w.Never()
+			return "", true, true
 		}
 	case parse.Pointer:
 		if sqlgen.HasNUL(v.ClassName) || sqlgen.HasNUL(v.ObjectID) {
-			return w.Never()
+			return "", true, true
 		}
 	default:
 		if !exact {
-			return w.present(c)
+			return "", false, false
 		}
 	}
+	return string(parse.AppendJSON(nil, parse.Array{v})), exact, true
+}
+
+// element asks for an element of an array.
+func (w *where) element(c *column, v parse.Value) (exact bool) {
+	sql, exact, known := elementOf(v)
+	switch {
+	case !known:
+		return w.present(c)
+	case sql == "":
+		return w.Never()
+	}
 	w.Add(c.sql + " @> ")
-	w.bind(string(parse.AppendJSON(nil, parse.Array{v})))
+	w.bind(sql)
 	w.Add("::jsonb")
 	return exact
 }
@@ -243,33 +254,69 @@ func collect[T any](c *column, values []parse.Value) (list any, some bool) {
 	return out, len(out) > 0
 }
 
-// inArray asks for an array with any of the values as an element.
+// inArray asks for an array with any of the values as an element. All values
+// are one argument: lists of any length share a statement.
 func (w *where) inArray(c *column, values []parse.Value) (exact bool) {
-	texts := make([]string, 0, len(values))
+	var texts, elements []string
+	exact, null := true, false
 	for _, v := range values {
-		if s, ok := v.(string); ok && plain(v) {
-			texts = append(texts, s)
+		text, isText := v.(string)
+		switch {
+		case v == nil:
+			null = true
+		case isText && plain(v):
+			texts = append(texts, text)
+		default:
+			sql, isExact, known := elementOf(v)
+			if !known {
+				if slices.Contains(values, nil) {
+					return w.Wide()
+				}
+				return w.present(c)
+			}
+			exact = exact && isExact
+			if sql != "" {
+				elements = append(elements, sql)
+			}
 		}
 	}
-	if len(texts) == len(values) {
-		if len(texts) == 0 {
-			return w.Never()
-		}
+	switch {
+	case len(elements) == 0 && !null && len(texts) == 0:
+		return w.Never()
+	case len(elements) == 0 && !null:
 		w.Add(c.sql + " ?| ")
 		w.bind(texts)
 		return true
 	}
-	if len(values) > mostElements {
-		return w.Wide()
+	for _, text := range texts {
+		sql, _, _ := elementOf(text)
+		elements = append(elements, sql)
 	}
-	exact = true
-	for i, v := range values {
-		if i > 0 {
-			w.Add(" OR ")
-		}
-		exact = w.Compare(query.Path(c.field), query.Eq, v) && exact
+	w.Add("(" + c.sql + " @> ANY(")
+	w.bind(elements)
+	w.Add("::jsonb[])")
+	if null {
+		w.Add(" OR " + c.sql + " IS NULL OR " + c.sql + " @> '[null]'")
 	}
+	w.Add(")")
 	return exact
+}
+
+// All implements [sqlgen.Dialect].
+func (w *where) All(n *query.Member) (exact bool) {
+	c := w.t.byField[string(n.Path)]
+	if c == nil || c.typ != schema.Array {
+		return w.Each(n)
+	}
+	for _, v := range n.Values {
+		if v == nil || !plain(v) {
+			return w.Each(n)
+		}
+	}
+	w.Add(c.sql + " @> ")
+	w.bind(string(parse.AppendJSON(nil, parse.Array(n.Values))))
+	w.Add("::jsonb")
+	return true
 }
 
 // ContainedBy implements [sqlgen.Dialect].

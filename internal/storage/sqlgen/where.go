@@ -24,6 +24,8 @@ type Dialect interface {
 	// Compare writes Eq, Lt, Lte, Gt or Gte.
 	Compare(p query.Path, op query.Op, v parse.Value) (exact bool)
 	In(n *query.Member) (exact bool)
+	// All writes that an array has all of a list, which is not empty.
+	All(n *query.Member) (exact bool)
 	// ContainedBy writes that all elements of an array are in a list.
 	ContainedBy(n *query.Member) (exact bool)
 	Exists(p query.Path) (exact bool)
@@ -98,7 +100,13 @@ func (w *Where[A]) Node(n query.Node) (exact bool) {
 		case query.Nin:
 			return w.Not(func() bool { return d.In(n) })
 		case query.All:
-			return w.all(n)
+			switch {
+			case len(n.Values) == 0:
+				return w.Never()
+			case len(n.Values) > ManyNodes:
+				return w.Wide()
+			}
+			return d.All(n)
 		case query.ContainedBy:
 			return d.ContainedBy(n)
 		default:
@@ -161,13 +169,8 @@ func (w *Where[A]) Not(f func() bool) (exact bool) {
 	return true
 }
 
-func (w *Where[A]) all(n *query.Member) (exact bool) {
-	if len(n.Values) == 0 {
-		return w.Never()
-	}
-	if len(n.Values) > ManyNodes {
-		return w.Wide()
-	}
+// Each writes an All as one comparison for each of the values.
+func (w *Where[A]) Each(n *query.Member) (exact bool) {
 	exact = true
 	for i, v := range n.Values {
 		if i > 0 {

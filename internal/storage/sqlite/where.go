@@ -34,6 +34,9 @@ func newWhere(t *table, before string) *where {
 	return w
 }
 
+// All implements [sqlgen.Dialect].
+func (w *where) All(n *query.Member) (exact bool) { return w.Each(n) }
+
 // ContainedBy implements [sqlgen.Dialect].
 func (w *where) ContainedBy(*query.Member) (exact bool) { return w.Wide() }
 
