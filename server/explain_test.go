@@ -117,17 +117,27 @@ func TestAdvice(t *testing.T) {
 }
 
 func TestMaxTime(t *testing.T) {
-	s := scenario.Start(t, scenario.Databases()[0].URI(t), func(c *config.Config) {
-		open(c)
-		c.DatabaseOptions = json.RawMessage(`{"maxTimeMS":1}`)
-	}, nil)
+	const slow = `{"t":{"$regex":"(a|b)*c(a|b)*c$"}}`
 	items := make([]string, 1500)
 	for i := range items {
-		items[i] = `{"method":"POST","path":"/parse/classes/A","body":{"t":"` + strings.Repeat("ab", 500) + `"}}`
+		items[i] = `{"method":"POST","path":"/parse/classes/A","body":{"t":"` + strings.Repeat("ab", 250) + "c" + strings.Repeat("ab", 250) + `"}}`
 	}
-	s.Do(t, &scenario.Step{Name: "fill", Method: "POST", Path: "/batch", Body: `{"requests":[` + strings.Join(items, ",") + `]}`})
-	s.Do(t, &scenario.Step{
-		Name: "slow", Path: "/classes/A", Query: map[string]string{"where": `{"t":{"$regex":"(a|b)*c(a|b)*c$"}}`},
-		Code: 124, Error: "The query takes longer than the server allows.",
-	})
+	for _, db := range scenario.Databases() {
+		if db.Name == "mongodb" {
+			continue // it measures the time itself, and does not look at texts as it is told to
+		}
+		t.Run(db.Name, func(t *testing.T) {
+			s := scenario.Start(t, db.URI(t), func(c *config.Config) {
+				open(c)
+				c.DatabaseOptions = json.RawMessage(`{"maxTimeMS":20}`)
+			}, nil)
+			s.Do(t, &scenario.Step{Name: "fill", Method: "POST", Path: "/batch", Body: `{"requests":[` + strings.Join(items, ",") + `]}`})
+			refused := func(name, path string, query map[string]string) {
+				t.Helper()
+				s.Do(t, &scenario.Step{Name: name, Path: path, As: "master", Query: query, Code: 124, Error: "The query takes longer than the server allows."})
+			}
+			refused("find", "/classes/A", map[string]string{"where": slow})
+			refused("count", "/classes/A", map[string]string{"where": slow, "count": "1", "limit": "0"})
+		})
+	}
 }

@@ -217,7 +217,8 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 			return false, err
 		}
 		if scan != nil && !scan.Match(o) {
-			return scan.Err() == nil, scan.Err()
+			err := goesOn(ctx, scan)
+			return err == nil, err
 		}
 		if s.score != nil {
 			o.Set(query.ScoreField, s.score(o))
@@ -271,9 +272,18 @@ func count(ctx context.Context, q querier, t *table, where query.Node) (total in
 		if err == nil && scan.Match(o) {
 			total++
 		}
-		return true, errors.Join(err, scan.Err())
+		return true, errors.Join(err, goesOn(ctx, scan))
 	})
 	return total, err
+}
+
+// goesOn tells why no more rows are to be matched. Those that the database has
+// sent come without regard to the time.
+func goesOn(ctx context.Context, scan *query.Scan) error {
+	if err := scan.Err(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // roots lists the fields that a condition looks at; nil for all.

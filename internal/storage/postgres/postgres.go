@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ type Options struct {
 	Params map[string]string
 	// MaxConns bounds the connections; 0: what the URI says, or 10.
 	MaxConns int
-	// MaxTime bounds each find and count outside of transactions; 0: no bound.
+	// MaxTime bounds each find, count and aggregate outside of transactions; 0: no bound.
 	MaxTime time.Duration
 	// AuthProviders are the providers whose ids belong to one user each;
 	// anonymous is one of them always.
@@ -249,6 +250,10 @@ func (d *DB) failure(ctx context.Context, op, class string, err error) error {
 	return fmt.Errorf("%s %s: %w", op, class, err)
 }
 
+// bounded are the operations that Options.MaxTime is for: those of clients. The
+// schema, and those who walk whole classes, take the time that they need.
+var bounded = []string{"find", "count", "aggregate", "explain"}
+
 // read runs fn, which only reads.
 func (s *session) read(ctx context.Context, op, class string, fn func(ctx context.Context, q querier) error) error {
 	if err := ctx.Err(); err != nil {
@@ -257,10 +262,10 @@ func (s *session) read(ctx context.Context, op, class string, fn func(ctx contex
 	if s.mu != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-	} else if s.db.maxTime > 0 && op != "ping" {
-		bounded, cancel := context.WithTimeoutCause(ctx, s.db.maxTime, errMaxTime)
+	} else if s.db.maxTime > 0 && slices.Contains(bounded, op) {
+		within, cancel := context.WithTimeoutCause(ctx, s.db.maxTime, errMaxTime)
 		defer cancel()
-		ctx = bounded
+		ctx = within
 	}
 	return s.db.failure(ctx, op, class, fn(ctx, s.q))
 }
