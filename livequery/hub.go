@@ -68,6 +68,9 @@ type Hub struct {
 	// messageBytes is the size of the messages that made the subscriptions.
 	messageBytes, refused, expelled atomic.Int64
 
+	// pending and kept are the sizes of the changes in all queues and rings.
+	pending, kept atomic.Int64
+
 	patterns  allowance
 	positions cipher.AEAD // see seal
 }
@@ -161,6 +164,7 @@ func (h *Hub) Stats() Stats {
 		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
 		IncludeReads: h.includeReads.Load(), Refused: h.refused.Load(), Expelled: h.expelled.Load(), MessageBytes: h.messageBytes.Load(),
+		PendingBytes: h.pending.Load(), KeptBytes: h.kept.Load(),
 	}
 }
 

@@ -31,8 +31,10 @@ const (
 	DefaultTotalSubscriptions = 250_000
 	DefaultTotalMessageBytes  = 128 << 20
 	DefaultMaxPending         = 1 << 16
+	DefaultPendingBytes       = 128 << 20
 	DefaultResumeWindow       = time.Minute
 	DefaultResumeChanges      = 1000
+	DefaultResumeBytes        = 64 << 20
 	DefaultSessionAge         = 30 * time.Second
 )
 
@@ -98,6 +100,10 @@ type Options struct {
 	// MaxPending bounds the changes of one shard that wait to be matched; over
 	// it subscribers of the class are closed with CloseResync.
 	MaxPending int
+	// PendingBytes bounds what the changes of all shards take that wait; one
+	// shard may have half of it. A change that finds nothing else waiting fits,
+	// however large it is.
+	PendingBytes int64
 	// PingInterval is the time between pings. A client that has not answered
 	// one when the next is due is dropped.
 	PingInterval time.Duration
@@ -112,6 +118,9 @@ type Options struct {
 	ResumeWindow time.Duration
 	// ResumeChanges is how many changes of each subscribed class are kept for that.
 	ResumeChanges int
+	// ResumeBytes bounds what the changes take that are kept; those of one class
+	// may have a quarter of it.
+	ResumeBytes int64
 	// DetailedErrors sends the full text of refusals by permissions in place
 	// of "Permission denied".
 	DetailedErrors bool
@@ -158,6 +167,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxPending <= 0 {
 		o.MaxPending = DefaultMaxPending
+	}
+	if o.PendingBytes <= 0 {
+		o.PendingBytes = DefaultPendingBytes
+	}
+	if o.ResumeBytes <= 0 {
+		o.ResumeBytes = DefaultResumeBytes
 	}
 	if o.ResumeChanges <= 0 {
 		o.ResumeChanges = DefaultResumeChanges
@@ -209,6 +224,8 @@ type Stats struct {
 	Replayed        int64 `json:"replayed"`        // event frames sent again to clients that came back
 	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that
 	Changes         int64 `json:"changes"`         // changes matched with subscriptions
+	PendingBytes    int64 `json:"pendingBytes"`    // size of the changes that wait to be matched
+	KeptBytes       int64 `json:"keptBytes"`       // size of those kept for clients that come back
 	MatchNanos      int64 `json:"matchNanos"`      // time spent on matching them and on queueing events
 	IncludeReads    int64 `json:"includeReads"`    // reads of objects that events include
 	MessageBytes    int64 `json:"messageBytes"`    // size of the messages that made the subscriptions

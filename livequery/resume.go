@@ -32,8 +32,10 @@ const (
 type ring struct {
 	epoch string // of this ring: another one has lost count
 	seq   uint64 // of the last change
-	slots []kept // seq n is at n % len
+	size  int    // how many changes it may have
+	slots []kept // seq n is at n % size; nil before the first
 	held  int    // how many there are
+	bytes int64  // what they take
 	// gone is when the last change that is no longer there was told to all, or
 	// the ring began: who has had everything until later than that misses
 	// nothing that is not here.
@@ -45,26 +47,64 @@ type ring struct {
 // kept is one change in a ring.
 type kept struct {
 	change parse.Change
+	bytes  int64
+	// hole: the change is too large to be kept.
+	hole bool
 	// told is when all subscribers had the change in their queues, by the
 	// hub's clock; 0: not yet.
 	told *atomic.Int64
 }
 
 func newRing(size int, now int64) *ring {
-	return &ring{epoch: parse.NewObjectID(8), slots: make([]kept, size), gone: now - 1}
+	return &ring{epoch: parse.NewObjectID(8), size: size, gone: now - 1}
 }
 
-// add keeps a change and returns where to note that it was told to all.
-func (r *ring) add(ch *parse.Change) *atomic.Int64 {
-	r.seq++
-	slot := &r.slots[r.seq%uint64(len(r.slots))]
-	if r.held == len(r.slots) {
-		r.gone = slot.told.Load() // the dispatcher is through with it
-	} else {
-		r.held++
+// add keeps a change and returns where to note that it was told to all. total
+// is what all rings take together, limit what they may; a ring may have a
+// quarter of it. Its oldest changes go for a new one, and one that does not fit
+// even so leaves a hole.
+func (r *ring) add(ch *parse.Change, total *atomic.Int64, limit int64) *atomic.Int64 {
+	if r.slots == nil {
+		r.slots = make([]kept, r.size)
 	}
-	*slot = kept{change: *ch, told: new(atomic.Int64)}
-	return slot.told
+	if r.held == r.size {
+		r.drop(total)
+	}
+	k := kept{change: *ch, bytes: int64(ch.Size()), told: new(atomic.Int64)}
+	for !r.take(k.bytes, total, limit) {
+		if r.held == 0 {
+			k.change, k.bytes, k.hole = parse.Change{}, 0, true
+			break
+		}
+		r.drop(total)
+	}
+	r.seq++
+	r.slots[r.seq%uint64(r.size)] = k
+	r.held++
+	return k.told
+}
+
+// take takes room for a change.
+func (r *ring) take(n int64, total *atomic.Int64, limit int64) bool {
+	if r.bytes+n > limit/4 {
+		return false
+	}
+	if total.Add(n) > limit {
+		total.Add(-n)
+		return false
+	}
+	r.bytes += n
+	return true
+}
+
+// drop forgets the oldest change.
+func (r *ring) drop(total *atomic.Int64) {
+	slot := &r.slots[(r.seq-uint64(r.held)+1)%uint64(r.size)]
+	r.gone = slot.told.Load() // the dispatcher is through with it
+	r.held--
+	r.bytes -= slot.bytes
+	total.Add(-slot.bytes)
+	*slot = kept{}
 }
 
 // newPositionCipher makes the cipher of positions. They count all changes of a
@@ -107,7 +147,8 @@ func (r *ring) since(epoch string, seq uint64) (list []kept, first uint64, ok bo
 	if epoch != r.epoch || seq > r.seq || r.seq-seq > uint64(r.held) {
 		return nil, 0, false
 	}
-	return r.last(int(r.seq - seq)), seq + 1, true
+	list, ok = r.last(int(r.seq - seq))
+	return list, seq + 1, ok
 }
 
 // after returns the changes that were not told to all before a moment.
@@ -117,21 +158,26 @@ func (r *ring) after(moment int64) (list []kept, first uint64, ok bool) {
 	}
 	n := 0
 	for n < r.held {
-		told := r.slots[(r.seq-uint64(n))%uint64(len(r.slots))].told.Load()
+		told := r.slots[(r.seq-uint64(n))%uint64(r.size)].told.Load()
 		if told != 0 && told < moment {
 			break
 		}
 		n++
 	}
-	return r.last(n), r.seq - uint64(n) + 1, true
+	list, ok = r.last(n)
+	return list, r.seq - uint64(n) + 1, ok
 }
 
-func (r *ring) last(n int) []kept {
-	out := make([]kept, n)
-	for i := range out {
-		out[i] = r.slots[(r.seq-uint64(n-1-i))%uint64(len(r.slots))]
+// last returns the last n changes; ok is false if one was not kept.
+func (r *ring) last(n int) (list []kept, ok bool) {
+	list = make([]kept, n)
+	for i := range list {
+		list[i] = r.slots[(r.seq-uint64(n-1-i))%uint64(r.size)]
+		if list[i].hole {
+			return nil, false
+		}
 	}
-	return out
+	return list, true
 }
 
 // resume says from where a new subscription goes on.
@@ -163,7 +209,7 @@ func (s *shard) record(r *round) (told *atomic.Int64) {
 	if kept == nil {
 		return nil
 	}
-	told = kept.add(r.change)
+	told = kept.add(r.change, &s.hub.kept, s.hub.opts.ResumeBytes)
 	r.epoch, r.seq = kept.epoch, kept.seq
 	return told
 }
@@ -188,6 +234,7 @@ func (s *shard) sweep(before int64) {
 	defer s.mu.Unlock()
 	for class, r := range s.rings {
 		if r.idle != 0 && r.idle < before {
+			s.hub.kept.Add(-r.bytes)
 			delete(s.rings, class)
 			s.active.Delete(class)
 		}

@@ -22,7 +22,8 @@ type shard struct {
 	active sync.Map
 
 	qmu     sync.Mutex // guards all below
-	queue   []parse.Change
+	queue   []pending
+	bytes   int64           // size of the changes in queue and of those taken from it that are not told yet
 	lost    map[string]bool // classes with dropped changes
 	running bool            // a dispatcher runs
 	closed  bool
@@ -33,6 +34,39 @@ type shard struct {
 	slow []*distinct // queries to be ended
 	// costly are those that are to be considered last.
 	costly []*distinct
+}
+
+// pending is a change that waits to be matched.
+type pending struct {
+	change parse.Change
+	bytes  int64
+}
+
+// room takes room for a change in the queue; qmu is held.
+func (s *shard) room(bytes int64) bool {
+	all := &s.hub.pending
+	limit := s.hub.opts.PendingBytes
+	switch {
+	case len(s.queue) >= s.hub.opts.MaxPending:
+		return false
+	case s.bytes+bytes > limit/2:
+		if !all.CompareAndSwap(0, bytes) { // not the only one
+			return false
+		}
+	case all.Add(bytes) > limit:
+		all.Add(-bytes)
+		return false
+	}
+	s.bytes += bytes
+	return true
+}
+
+// done gives back the room of a change.
+func (s *shard) done(bytes int64) {
+	s.qmu.Lock()
+	s.bytes -= bytes
+	s.qmu.Unlock()
+	s.hub.pending.Add(-bytes)
 }
 
 // publish queues changes that subscribers may care for. It never waits for
@@ -46,17 +80,20 @@ func (s *shard) publish(ctx context.Context, changes []parse.Change) {
 	}
 	for i := range changes {
 		ch := &changes[i]
-		switch {
-		case s.lost[ch.Class]:
+		if s.lost[ch.Class] {
 			s.hub.dropped.Add(1)
-		case len(s.queue) >= s.hub.opts.MaxPending:
+			continue
+		}
+		bytes := int64(ch.Size())
+		switch {
+		case !s.room(bytes):
 			if s.lost == nil {
 				s.lost = map[string]bool{}
 			}
 			s.lost[ch.Class] = true
 			s.hub.dropped.Add(1)
 		default:
-			s.queue = append(s.queue, *ch)
+			s.queue = append(s.queue, pending{*ch, bytes})
 		}
 	}
 	s.start(ctx)
@@ -94,22 +131,28 @@ func (s *shard) subscribed(class string) bool {
 // run works off the queue and ends when it is empty.
 func (s *shard) run(ctx context.Context) {
 	defer s.hub.wg.Done()
-	var batch []parse.Change
+	var batch []pending
 	for {
 		s.qmu.Lock()
 		if s.closed || len(s.queue) == 0 && len(s.lost) == 0 {
 			s.running = false
+			for i := range s.queue { // of a hub that is closed
+				s.bytes -= s.queue[i].bytes
+				s.hub.pending.Add(-s.queue[i].bytes)
+			}
 			s.queue, s.lost = nil, nil
 			s.qmu.Unlock()
 			return
 		}
 		lost := s.lost
 		s.lost = nil
-		clear(batch)
 		batch, s.queue = s.queue, batch[:0]
 		s.qmu.Unlock()
 		for i := range batch {
-			s.dispatch(ctx, &batch[i])
+			s.dispatch(ctx, &batch[i].change)
+			bytes := batch[i].bytes
+			batch[i] = pending{}
+			s.done(bytes)
 		}
 		for class := range lost {
 			s.resync(class)
@@ -123,7 +166,8 @@ func (s *shard) resync(class string) {
 	defer s.mu.Unlock()
 	s.hub.log.Warn("live query changes dropped", "class", class)
 	if old := s.rings[class]; old != nil { // it has a gap
-		r := newRing(len(old.slots), s.hub.clock())
+		s.hub.kept.Add(-old.bytes)
+		r := newRing(old.size, s.hub.clock())
 		r.idle = old.idle
 		s.rings[class] = r
 	}

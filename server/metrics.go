@@ -86,6 +86,8 @@ func (s *Server) exposeLive(w *text.Writer) {
 		w.One("pargo_livequery_changes_total", "counter", "Changes matched with subscriptions.", float64(l.Changes))
 		w.One("pargo_livequery_match_seconds_total", "counter", "Time spent on matching changes and queueing events.", time.Duration(l.MatchNanos).Seconds())
 		w.One("pargo_livequery_subscription_bytes", "gauge", "Size of the messages that made the subscriptions.", float64(l.MessageBytes))
+		w.One("pargo_livequery_pending_bytes", "gauge", "Size of the changes that wait to be matched.", float64(l.PendingBytes))
+		w.One("pargo_livequery_kept_bytes", "gauge", "Size of the changes kept for clients that come back.", float64(l.KeptBytes))
 		w.One("pargo_livequery_refused_total", "counter", "Subscriptions beyond a limit of their number.", float64(l.Refused))
 		w.One("pargo_livequery_expelled_total", "counter", "Subscriptions ended for a regular expression that takes too long.", float64(l.Expelled))
 		w.One("pargo_livequery_include_reads_total", "counter", "Reads of objects that events include.", float64(l.IncludeReads))

@@ -27,6 +27,9 @@ const (
 // DefaultQueue is the default of Options.Queue.
 const DefaultQueue = 1 << 14
 
+// DefaultQueueBytes is the default of Options.QueueBytes.
+const DefaultQueueBytes = 64 << 20
+
 // Sink takes what other servers tell: a livequery.Hub.
 type Sink interface {
 	// Publish takes changes of other servers, in the order of each of them.
@@ -56,6 +59,8 @@ type Options struct {
 	Revoked func(userIDs []string, all bool)
 	// Queue bounds the changes that wait to be sent; 0: DefaultQueue.
 	Queue int
+	// QueueBytes bounds what they take; one alone may take more. 0: DefaultQueueBytes.
+	QueueBytes int64
 	// Log; nil: no log.
 	Log *slog.Logger
 }
@@ -103,6 +108,9 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	}
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
+	}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = DefaultQueueBytes
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

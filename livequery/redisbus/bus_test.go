@@ -216,6 +216,28 @@ func TestTheSameMessageTwice(t *testing.T) {
 	}
 }
 
+// TestQueueBytes: changes that wait for Redis are bounded by what they take, but
+// for one that waits alone.
+func TestQueueBytes(t *testing.T) {
+	m := miniredis.RunT(t)
+	a := start(t, "redis://"+m.Addr(), "app", func(o *redisbus.Options) { o.QueueBytes, o.SubscribeURL = 1<<10, "" })
+	m.Close()
+	for i := range 3 {
+		a.bus.Publish(t.Context(), []parse.Change{{Class: "A", Action: parse.Created, After: &parse.Object{
+			ClassName: "A", ID: fmt.Sprint(i), Fields: *parse.NewMap(parse.MapField{Key: "s", Value: strings.Repeat("x", 2<<10)}),
+		}}})
+	}
+	if s := a.bus.Stats(); s.Dropped != 2 || s.Waiting != 2 { // one, and that others were lost
+		t.Errorf("%+v", s)
+	}
+	if err := m.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Wait(t, "the queue is empty", func() bool { return a.bus.Stats().Waiting == 0 })
+	a.bus.Publish(t.Context(), []parse.Change{{Class: "A", Action: parse.Created, After: &parse.Object{ClassName: "A", ID: "after"}}})
+	redistest.Wait(t, "there is room again", func() bool { s := a.bus.Stats(); return s.Waiting == 0 && s.Dropped == 2 && s.Published >= 2 })
+}
+
 func TestRedisGoesAndComes(t *testing.T) {
 	m := miniredis.RunT(t)
 	url := "redis://" + m.Addr()

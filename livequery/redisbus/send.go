@@ -23,6 +23,7 @@ const (
 // rights have changed. It is encoded when it is sent, off the way of the write.
 type item struct {
 	change parse.Change
+	bytes  int64
 	user   string
 }
 
@@ -35,6 +36,7 @@ type sender struct {
 
 	mu      sync.Mutex
 	queue   []item          // guarded by mu
+	bytes   int64           // what the changes in queue take; guarded by mu
 	first   uint64          // number of queue[0]; guarded by mu
 	lost    map[string]bool // classes with changes that did not fit; guarded by mu
 	revoked bool            // everybody's rights are to be read anew; guarded by mu
@@ -61,15 +63,19 @@ func (b *Bus) Publish(_ context.Context, changes []parse.Change) {
 	defer o.mu.Unlock()
 	for i := range changes {
 		ch := &changes[i]
+		if !b.o.Classes(ch.Class) {
+			continue
+		}
+		bytes := int64(ch.Size())
 		switch {
-		case !b.o.Classes(ch.Class):
-		case o.closed, o.lost[ch.Class], len(o.queue) >= b.o.Queue:
+		case o.closed, o.lost[ch.Class], len(o.queue) >= b.o.Queue, len(o.queue) > 0 && o.bytes+bytes > b.o.QueueBytes:
 			// After a gap the clients of the class read anew: what comes before
 			// they are told so is of no use to them.
 			o.lost[ch.Class] = true
 			b.dropped.Add(1)
 		default:
-			o.queue = append(o.queue, item{change: *ch})
+			o.queue = append(o.queue, item{change: *ch, bytes: bytes})
+			o.bytes += bytes
 		}
 	}
 	o.rouse()
@@ -194,6 +200,9 @@ func (o *sender) send(ctx context.Context) error {
 	o.b.published.Add(int64(len(batch)))
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for i := range batch {
+		o.bytes -= batch[i].bytes
+	}
 	clear(o.queue[:len(batch)]) // the objects may go
 	o.queue = o.queue[len(batch):]
 	o.first += uint64(len(batch))
