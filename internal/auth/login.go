@@ -135,6 +135,17 @@ func (s *Service) show(ctx context.Context, p, as *access.Principal) (*parse.Obj
 	return nil, err
 }
 
+// compare compares the password of a try.
+func (s *Service) compare(ctx context.Context, g *guess, plain, hash string) (bool, error) {
+	switch {
+	case g == nil:
+		return s.hash.verify(ctx, plain, hash)
+	case g.suspect:
+		return s.hash.verifySuspect(ctx, plain, hash)
+	}
+	return s.hash.verifyFrom(ctx, g.from, plain, hash)
+}
+
 // checkPassword finds the user that params name and verifies his password.
 func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params *parse.Map) (*parse.Object, error) {
 	username, _ := params.Get("username")
@@ -167,11 +178,7 @@ func (s *Service) checkPassword(ctx context.Context, p *access.Principal, params
 	if user != nil {
 		hash = user.String(hashField)
 	}
-	verify := s.hash.verify
-	if g != nil && g.suspect {
-		verify = s.hash.verifySuspect
-	}
-	ok, err := verify(ctx, plain, hash)
+	ok, err := s.compare(ctx, g, plain, hash)
 	if err != nil {
 		return nil, err
 	}

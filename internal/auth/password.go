@@ -14,10 +14,7 @@ import (
 // starving everybody else.
 type hasher struct {
 	algorithm Algorithm
-	slots     chan struct{}
-	// queue bounds those who wait for a slot.
-	queue   int64
-	waiting atomic.Int64
+	slots     turns
 	// suspects is the turn of those who have failed lately: one at a time, and
 	// few of them wait, so that guesses do not hold up those who know their passwords.
 	suspects chan struct{}
@@ -38,7 +35,10 @@ func hashSlots(cores int) int { return max(1, cores*3/4) }
 
 func newHasher(a Algorithm, slots int) *hasher {
 	slots = max(1, slots)
-	return &hasher{algorithm: a, suspects: make(chan struct{}, 1), slots: make(chan struct{}, slots), queue: int64(max(minQueue, slots*queuePerSlot)), dummy: a.dummy()}
+	return &hasher{
+		algorithm: a, suspects: make(chan struct{}, 1), dummy: a.dummy(),
+		slots: turns{free: slots, queue: max(minQueue, slots*queuePerSlot), lines: map[string][]*waiter{}},
+	}
 }
 
 func errTooManyPasswords() error {
@@ -48,49 +48,49 @@ func errTooManyPasswords() error {
 	}
 }
 
-// acquire waits for a slot: 155 if too many do, the context's error if it ends first.
-func (h *hasher) acquire(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	if h.waiting.Add(1) > h.queue {
-		h.waiting.Add(-1)
-		return errTooManyPasswords()
-	}
-	defer h.waiting.Add(-1)
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (h *hasher) release() { <-h.slots }
-
 // hash returns a new hash of a password.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	if err := h.acquire(ctx); err != nil {
+	if _, err := h.slots.acquire(ctx, ""); err != nil {
 		return "", err
 	}
-	defer h.release()
+	defer h.slots.release()
 	return h.algorithm.hash(password)
 }
 
 // verify reports whether the password belongs to the hash, whatever algorithm
 // it is of. An empty hash costs the time of a comparison and is never right.
 func (h *hasher) verify(ctx context.Context, password, hash string) (bool, error) {
-	if err := h.acquire(ctx); err != nil {
+	if _, err := h.slots.acquire(ctx, ""); err != nil {
 		return false, err
 	}
-	defer h.release()
+	defer h.slots.release()
+	return h.compare(password, hash), nil
+}
+
+// verifyFrom is verify for somebody of whom only is known where he comes from.
+// Should others from there be found wrong while he waits, he is a suspect, too.
+func (h *hasher) verifyFrom(ctx context.Context, from, password, hash string) (bool, error) {
+	doubted, err := h.slots.acquire(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	if doubted {
+		return h.verifySuspect(ctx, password, hash)
+	}
+	defer h.slots.release()
+	ok := h.compare(password, hash)
+	if !ok {
+		h.slots.doubt(from)
+	}
+	return ok, nil
+}
+
+func (h *hasher) compare(password, hash string) bool {
 	if hash == "" || password == "" {
 		matches(password, h.dummy)
-		return false, nil
+		return false
 	}
-	return matches(password, hash), nil
+	return matches(password, hash)
 }
 
 // suspectQueue is how many suspects may wait.
@@ -119,7 +119,7 @@ func (h *hasher) verifySuspect(ctx context.Context, password, hash string) (bool
 // renewable reports whether a hash should be replaced by one of the algorithm
 // in force, now that the password is known. That can wait for a quiet moment.
 func (h *hasher) renewable(password, hash string) bool {
-	return h.waiting.Load() == 0 && h.algorithm.renews(password, hash)
+	return h.slots.idle() && h.algorithm.renews(password, hash)
 }
 
 // renewHash gives a user who has just proved to know the password a hash of

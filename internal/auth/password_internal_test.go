@@ -18,7 +18,7 @@ import (
 // The hasher's bound cannot be seen from outside without taking seconds.
 func TestHasherIsBounded(t *testing.T) {
 	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1)
-	if err := h.acquire(t.Context()); err != nil {
+	if _, err := h.slots.acquire(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	over, cancel := context.WithCancel(t.Context())
@@ -29,7 +29,7 @@ func TestHasherIsBounded(t *testing.T) {
 	if _, err := h.verify(over, "x", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("verify: %v", err)
 	}
-	h.release()
+	h.slots.release()
 	hash, err := h.hash(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
@@ -43,20 +43,20 @@ func TestHasherIsBounded(t *testing.T) {
 func TestHasherQueueIsBounded(t *testing.T) {
 	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2)
 	for range 2 {
-		if err := h.acquire(t.Context()); err != nil {
+		if _, err := h.slots.acquire(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for range h.queue {
+	for range h.slots.queue {
 		wg.Go(func() {
 			if _, err := h.hash(ctx, "x"); !errors.Is(err, context.Canceled) {
 				t.Errorf("in the queue: %v", err)
 			}
 		})
 	}
-	for h.waiting.Load() < h.queue {
+	for h.slots.waits() < h.slots.queue {
 		runtime.Gosched()
 	}
 	_, err := h.verify(t.Context(), "x", "")
@@ -69,7 +69,7 @@ func TestHasherQueueIsBounded(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	h.release()
+	h.slots.release()
 	if _, err := h.hash(t.Context(), "x"); err != nil {
 		t.Errorf("after the storm: %v", err)
 	}
@@ -128,5 +128,101 @@ func TestSuspectsWait(t *testing.T) {
 	<-h.suspects
 	if _, err := h.verifySuspect(t.Context(), "x", ""); err != nil {
 		t.Errorf("the next: %v", err)
+	}
+}
+
+// TestTurns: those who wait come in turn by where they come from, and with one
+// who was wrong, all from there are doubted.
+func TestTurns(t *testing.T) {
+	s := turns{free: 1, queue: 100, lines: map[string][]*waiter{}}
+	if _, err := s.acquire(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 100)
+	var wg sync.WaitGroup
+	wait := func(ctx context.Context, from string) {
+		n := s.waits()
+		wg.Go(func() {
+			switch doubted, err := s.acquire(ctx, from); {
+			case err != nil:
+				got <- from + " left"
+			case doubted:
+				got <- from + " doubted"
+			default:
+				got <- from
+			}
+		})
+		for s.waits() == n {
+			runtime.Gosched()
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wait(ctx, "c")
+	for range 3 {
+		wait(t.Context(), "a")
+	}
+	wait(t.Context(), "b")
+	wait(t.Context(), "")
+	wait(t.Context(), "b")
+	next := func(want string) {
+		t.Helper()
+		if s := <-got; s != want {
+			t.Fatalf("%q, want %q", s, want)
+		}
+	}
+	cancel()
+	next("c left")
+	for _, want := range []string{"a", "b", "", "a", "b"} {
+		s.release()
+		next(want)
+	}
+	s.doubt("b")
+	s.doubt("a")
+	next("a doubted")
+	wg.Wait()
+	if s.release(); s.waits() != 0 || s.free != 1 || len(s.lines)+len(s.order) > 0 {
+		t.Errorf("%d wait, %d slots, %v, %v", s.waits(), s.free, s.lines, s.order)
+	}
+}
+
+// TestDoubtedGuesses: of many first guesses of one network at a time, one is
+// compared; the others wait among the suspects.
+func TestDoubtedGuesses(t *testing.T) {
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1)
+	h.suspects <- struct{}{} // which are not let on
+	if _, err := h.slots.acquire(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wrong, refused, ended atomic.Int64
+	var wg sync.WaitGroup
+	for range suspectQueue + 11 {
+		wg.Go(func() {
+			switch _, err := h.verifyFrom(ctx, "net", "x", ""); {
+			case err == nil:
+				wrong.Add(1)
+			case parse.CodeOf(err) == parse.RequestLimitExceeded:
+				refused.Add(1)
+			case errors.Is(err, context.Canceled):
+				ended.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	for h.slots.waits() < suspectQueue+11 {
+		runtime.Gosched()
+	}
+	h.slots.release()
+	for refused.Load() < 10 || wrong.Load() < 1 {
+		runtime.Gosched()
+	}
+	if _, err := h.verifyFrom(t.Context(), "other", "x", ""); err != nil {
+		t.Errorf("another network: %v", err)
+	}
+	cancel()
+	wg.Wait()
+	if wrong.Load() != 1 || refused.Load() != 10 || ended.Load() != suspectQueue {
+		t.Errorf("%d compared, %d refused, %d waited", wrong.Load(), refused.Load(), ended.Load())
 	}
 }

@@ -66,6 +66,9 @@ type guess struct {
 	far                   []limited
 	// suspect: the network has failed lately.
 	suspect bool
+	// from is who stands in one line with this try: his network, or, where that
+	// may be a proxy's, who tries the same account from there.
+	from string
 }
 
 // named makes a key of bounded length out of what a client sends.
@@ -85,12 +88,16 @@ func (s *Service) guess(ctx context.Context, p *access.Principal, names ...strin
 	network, wide := access.Network(p.IP, clientBits), access.Network(p.IP, siegeBits)
 	if !access.Internal(p.IP) && t.NetworkFailures > 0 {
 		g.far = []limited{{t.Prefix + "net:" + network, t.NetworkFailures}}
+		g.from = network
 	}
 	for _, name := range names {
 		if name == "" {
 			continue
 		}
 		account := t.named("acc", name)
+		if g.from == "" {
+			g.from = account + ":" + network
+		}
 		if t.Failures > 0 {
 			g.near = append(g.near, limited{account + ":" + network, t.Failures})
 		}
