@@ -2,8 +2,10 @@ package rest
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -45,5 +47,48 @@ func TestBodyBudget(t *testing.T) {
 	}
 	if !b.decoded.TryAcquire(limit) {
 		t.Error("room for values is kept")
+	}
+}
+
+// TestLargeValues: what a small body becomes counts, too, and while others wait,
+// large ones are followed by a rest.
+func TestLargeValues(t *testing.T) {
+	b := newBudget(1 << 20)
+	var rests []func()
+	b.after = func(d time.Duration, f func()) *time.Timer {
+		if d <= 0 || d > longestRest {
+			t.Errorf("a rest of %v", d)
+		}
+		rests = append(rests, f)
+		return nil
+	}
+	var small, one, two share
+	if err := b.decode(t.Context(), &small, []byte(`{"a":[1,2,3],"s":"`+strings.Repeat("x", 30<<10)+`"}`)); err != nil || small.decoded != 0 {
+		t.Errorf("a body of few values is counted: %v, %v", small, err)
+	}
+	text := []byte("[" + strings.Repeat("{},", 5<<10) + "1]") // 15 KiB
+	if err := b.decode(t.Context(), &one, text); err != nil || one.decoded != b.limit {
+		t.Errorf("decode: %v, %v", one, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.decode(t.Context(), &two, text) }()
+	for b.waiting.Load() == 0 {
+		runtime.Gosched()
+	}
+	one.began = time.Now().Add(-time.Hour)
+	if b.free(&one); len(rests) != 1 {
+		t.Fatalf("%d rests, want one", len(rests))
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("the next does not wait for the end of the rest: %v", err)
+	default:
+	}
+	rests[0]()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if b.free(&two); len(rests) != 1 || !b.decoded.TryAcquire(b.limit) {
+		t.Error("a rest although nobody waits")
 	}
 }

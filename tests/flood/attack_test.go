@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,17 +23,22 @@ const evil = `^(?=a)(a+)+$`
 
 // attacker is one hostile connection, opened anew whenever it is closed.
 type attacker struct {
-	addr string
-	n    int // its number
-	sent *atomic.Int64
+	n     int // its number
+	tally *tally
+}
+
+// tally counts what a flood has done: connections opened, writes, and objects stored.
+type tally struct{ opened, sent, stored atomic.Int64 }
+
+// kind is an attack.
+type kind struct {
+	name string
+	run  func(context.Context, *attacker, net.Conn)
 }
 
 // kinds are the attacks; connections take them in turn. Each returns when its
 // connection is over.
-var kinds = []struct {
-	name string
-	run  func(context.Context, *attacker, net.Conn)
-}{
+var kinds = []kind{
 	{"slow headers", func(ctx context.Context, a *attacker, c net.Conn) {
 		a.drops(ctx, c, "GET /parse/classes/Text HTTP/1.1\r\nHost: h\r\nX-A: "+strings.Repeat("a", 1000))
 	}},
@@ -115,7 +122,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (a *attacker) write(c net.Conn, s string) bool {
 	_ = c.SetWriteDeadline(time.Now().Add(30 * time.Second))
 	_, err := io.WriteString(c, s)
-	a.sent.Add(1)
+	a.tally.sent.Add(1)
 	return err == nil
 }
 
@@ -142,6 +149,9 @@ func (a *attacker) requests(ctx context.Context, c net.Conn, method, path, body 
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
 			return
+		}
+		if resp.StatusCode == http.StatusCreated {
+			a.tally.stored.Add(1)
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
@@ -176,14 +186,16 @@ func (a *attacker) wait(ctx context.Context, c net.Conn) {
 	pause(ctx, time.Second)
 }
 
-// flood keeps n hostile connections open until ctx ends. It counts in dialled
-// how many were opened, and returns how often they wrote.
-func flood(ctx context.Context, addr string, n int, dialled *atomic.Int64) (sent int64) {
-	var wrote atomic.Int64
+// flood keeps n hostile connections open until ctx ends.
+func flood(ctx context.Context, addr string, n int, t *tally) {
+	attacks := kinds
+	if name := os.Getenv("FLOOD_KIND"); name != "" { // one of them alone
+		attacks = slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.name != name })
+	}
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			a := &attacker{addr: addr, n: i, sent: &wrote}
+			a := &attacker{n: i, tally: t}
 			for pause(ctx, time.Duration(i%100)*time.Second/100) {
 				var d net.Dialer
 				c, err := d.DialContext(ctx, "tcp", addr)
@@ -191,14 +203,13 @@ func flood(ctx context.Context, addr string, n int, dialled *atomic.Int64) (sent
 					pause(ctx, time.Second)
 					continue
 				}
-				dialled.Add(1)
+				t.opened.Add(1)
 				stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-				kinds[i%len(kinds)].run(ctx, a, c)
+				attacks[i%len(attacks)].run(ctx, a, c)
 				stop()
 				_ = c.Close()
 			}
 		})
 	}
 	wg.Wait()
-	return wrote.Load()
 }

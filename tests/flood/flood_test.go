@@ -40,9 +40,9 @@ func TestMain(m *testing.M) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(seconds)*time.Second)
 		defer cancel()
-		var opened atomic.Int64
-		sent := flood(ctx, addr, n, &opened)
-		fmt.Printf("%d connections were opened, and written to %d times\n", opened.Load(), sent)
+		var did tally
+		flood(ctx, addr, n, &did)
+		fmt.Printf("%d connections were opened, and written to %d times; %d objects were stored\n", did.opened.Load(), did.sent.Load(), did.stored.Load())
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -186,24 +186,33 @@ func TestFlood(t *testing.T) {
 	h := &honest{t: t, url: s.URL, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 	id := h.prepare()
 	h.http.CloseIdleConnections()
-	before := runtime.NumGoroutine()
+	before, heapBefore := runtime.NumGoroutine(), heap()
 	addr := strings.TrimPrefix(strings.TrimSuffix(s.URL, "/parse"), "http://")
 	ctx, stop := context.WithCancel(t.Context())
-	var opened atomic.Int64
-	done := make(chan int64, 1)
-	go func() { done <- flood(ctx, addr, 200, &opened) }()
-	for deadline := time.Now().Add(time.Minute); opened.Load() < 200; <-time.After(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d hostile connections came about", opened.Load())
+	var did tally
+	done := make(chan struct{})
+	go func() {
+		flood(ctx, addr, 200, &did)
+		close(done)
+	}()
+	reach := func(what string, n *atomic.Int64, want int64) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); n.Load() < want; <-time.After(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: only %d, want %d", what, n.Load(), want)
+			}
 		}
 	}
+	reach("hostile connections", &did.opened, 200)
 	for i := range 300 {
 		if _, _, err := h.work(id, i); err != nil {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
+	reach("hostile objects", &did.stored, 6)
 	stop()
-	if sent := <-done; sent < 200 {
+	<-done
+	if sent := did.sent.Load(); sent < 200 {
 		t.Errorf("the hostile connections were written to %d times only", sent)
 	}
 	h.http.CloseIdleConnections()
@@ -214,10 +223,23 @@ func TestFlood(t *testing.T) {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+	// Six bodies of 1 MiB, which take 30 MiB each as values, were stored, and told
+	// to live queries.
+	if grown := heap() - heapBefore; grown > 80<<20 {
+		t.Errorf("%d MiB are left of the flood", grown>>20)
+	}
 	if got := h.must("GET", "/classes/Thing?count=1&limit=0", "")["count"]; got != 25.0 {
 		t.Errorf("%v things, want 25", got)
 	}
 	h.http.CloseIdleConnections()
+}
+
+// heap is what is in use, after a collection.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // TestFullFlood floods the binary that PARGO_FLOOD names, and prints how honest
