@@ -133,7 +133,7 @@ func (r *run) insert(ctx context.Context, j *job, objects []*parse.Object) error
 	var wg sync.WaitGroup
 	for at := 0; at < len(objects); at += part {
 		end := min(at+part, len(objects))
-		wg.Go(func() { copy(errs[at:end], insertAll(ctx, r.to, j.target, objects[at:end])) })
+		wg.Go(func() { copy(errs[at:end], r.insertAll(ctx, j.target, objects[at:end])) })
 	}
 	wg.Wait()
 	refused := map[int]error{}
@@ -167,17 +167,19 @@ func (r *run) insert(ctx context.Context, j *job, objects []*parse.Object) error
 }
 
 // insertAll writes objects as one, which is faster, and each for itself only if
-// some are there already.
-func insertAll(ctx context.Context, s storage.Store, class *schema.Class, objects []*parse.Object) []error {
-	err := s.Insert(ctx, class, objects)
-	if err == nil {
-		return make([]error, len(objects))
+// some are there already, as they may be in the target of a merge.
+func (r *run) insertAll(ctx context.Context, class *schema.Class, objects []*parse.Object) []error {
+	if !r.o.Merge {
+		err := r.to.Insert(ctx, class, objects)
+		if err == nil {
+			return make([]error, len(objects))
+		}
+		var away *storage.UnavailableError
+		if errors.As(err, &away) || ctx.Err() != nil {
+			return slices.Repeat([]error{err}, len(objects))
+		}
 	}
-	var away *storage.UnavailableError
-	if errors.As(err, &away) || ctx.Err() != nil {
-		return slices.Repeat([]error{err}, len(objects))
-	}
-	return storage.InsertEach(ctx, s, class, objects)
+	return storage.InsertEach(ctx, r.to, class, objects)
 }
 
 // copyLinks writes the members that some owners have in a relation.

@@ -84,6 +84,10 @@ func (e *NotEmptyError) Error() string {
 // another source.
 var ErrOtherSource = errors.New("the target has an unfinished copy of another source: empty it first")
 
+// ErrNoClasses is returned for a source that has none, as one has whose name is
+// misspelled: databases come into being when they are asked for.
+var ErrNoClasses = errors.New("the source has no classes: is that the name of the database?")
+
 // DifferenceError is returned if a class differs between source and target
 // after the copy.
 type DifferenceError struct {
@@ -184,6 +188,9 @@ func (r *run) prepare(ctx context.Context) error {
 		r.total += n
 		r.jobs = append(r.jobs, &job{def: c, joins: relations(c)})
 		r.report.Classes = append(r.report.Classes, ClassReport{Name: c.Name, Objects: n})
+	}
+	if len(r.jobs) == 0 {
+		return ErrNoClasses
 	}
 	for i := range r.jobs {
 		r.jobs[i].report = &r.report.Classes[i]

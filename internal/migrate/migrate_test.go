@@ -519,3 +519,11 @@ func TestMerge(t *testing.T) {
 		}
 	})
 }
+
+// A source without classes is a name misspelled rather than nothing to do.
+func TestNoClasses(t *testing.T) {
+	from, to := openSQLite(t), openSQLite(t)
+	if _, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x"}); !errors.Is(err, migrate.ErrNoClasses) {
+		t.Errorf("error %v", err)
+	}
+}
