@@ -95,6 +95,18 @@ func (m *Map) String(key string) string {
 	return s
 }
 
+// Strings returns the texts in the Array at key; nil if there is none.
+func (m *Map) Strings(key string) (out []string) {
+	v, _ := m.Get(key)
+	a, _ := v.(Array)
+	for _, el := range a {
+		if s, ok := el.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // Grow makes room for n more keys.
 func (m *Map) Grow(n int) {
 	if !m.shared {

@@ -1,4 +1,4 @@
-// The real pargo binary as a child of a test: what all suites share.
+// A server as a child of a test, as a rule the real pargo binary: what all suites share.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -7,9 +7,13 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 export const binary = process.env.PARGO_BIN ?? path.join(root, 'bin', 'pargo');
 
-// launch runs a server with the arguments and resolves once it answers.
-export async function launch(program, args) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+// What pargo prints when it answers, with its URL.
+const answers = /REST API\s+(\S+)[\s\S]*Stop with Ctrl-C/;
+
+// launch runs a server with the arguments and resolves once it answers: when it
+// has printed what ready matches, which has the URL.
+export async function launch(program, args, { ready = answers, cwd } = {}) {
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const kill = () => child.kill('SIGKILL'); // should the tests end without stop
   process.once('exit', kill);
   let out = '';
@@ -17,11 +21,11 @@ export async function launch(program, args) {
   child.stderr.on('data', (d) => { err += d; });
   const url = await new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${err}`)));
+    child.once('exit', (code) => reject(new Error(`${path.basename(program)} ended with ${code}: ${err}`)));
     child.stdout.on('data', (d) => {
       out += d;
-      const m = /REST API\s+(\S+)/.exec(out);
-      if (m && out.includes('Stop with Ctrl-C')) resolve(m[1]);
+      const m = ready.exec(out);
+      if (m) resolve(m[1]);
     });
   });
   const end = async (signal) => {

@@ -22,6 +22,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage/mongo"
 	"github.com/pargo-baas/pargo/internal/storage/postgres"
 	"github.com/pargo-baas/pargo/internal/storage/sqlite"
+	"github.com/pargo-baas/pargo/internal/storage/storagetest"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -240,23 +241,9 @@ func fill(t *testing.T, s storage.Store) {
 	}
 }
 
-func classOf(t *testing.T, s storage.Store, name string) *schema.Class {
-	t.Helper()
-	classes, err := s.LoadSchema(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range classes {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 func count(t *testing.T, s storage.Store, name string) int64 {
 	t.Helper()
-	c := classOf(t, s, name)
+	c := storagetest.ClassOf(t, s, name)
 	if c == nil {
 		return 0
 	}
@@ -304,7 +291,7 @@ func TestAllOfIt(t *testing.T) {
 		}
 		// What the hash regards as one is looked at here.
 		for _, name := range []string{"Game", "Empty", "_User", "_Role", "_Session", "_JobSchedule"} {
-			want, got := classOf(t, from, name), classOf(t, to, name)
+			want, got := storagetest.ClassOf(t, from, name), storagetest.ClassOf(t, to, name)
 			if diff := cmp.Diff(want.Map(), got.Map(), cmp.AllowUnexported(parse.Map{})); diff != "" {
 				t.Errorf("class %s (-source +target):\n%s", name, diff)
 			}
@@ -312,7 +299,7 @@ func TestAllOfIt(t *testing.T) {
 				t.Errorf("class %s: comment %q, owner %q", name, got.Comment, got.OwnerField)
 			}
 		}
-		game := classOf(t, to, "Game")
+		game := storagetest.ClassOf(t, to, "Game")
 		if game.Fields["score"].Comment != "points" {
 			t.Error("the comment of a field is lost")
 		}
@@ -325,11 +312,11 @@ func TestAllOfIt(t *testing.T) {
 		if err != nil || !slices.Equal(fans, []string{"u2", "u1"}) {
 			t.Errorf("fans %v, %v", fans, err)
 		}
-		users, err := to.Find(t.Context(), &storage.Find{Class: classOf(t, to, "_User"), Where: query.Equal("username", "ann"), Limit: 1})
+		users, err := to.Find(t.Context(), &storage.Find{Class: storagetest.ClassOf(t, to, "_User"), Where: query.Equal("username", "ann"), Limit: 1})
 		if err != nil || len(users) != 1 || users[0].String("_hashed_password") != "$2a$10$x" || users[0].String("_perishable_token") != "p" {
 			t.Errorf("user %v, %v", users, err)
 		}
-		if classOf(t, to, migrate.CheckpointClass) != nil {
+		if storagetest.ClassOf(t, to, migrate.CheckpointClass) != nil {
 			t.Error("the checkpoints are still there")
 		}
 		var full *migrate.NotEmptyError
@@ -392,7 +379,7 @@ func TestLostCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err := to.Update(t.Context(), &storage.Update{
-			Class: classOf(t, to, migrate.CheckpointClass), Where: query.Equal("objectId", "Game"),
+			Class: storagetest.ClassOf(t, to, migrate.CheckpointClass), Where: query.Equal("objectId", "Game"),
 			Ops: parse.NewMap(parse.MapField{Key: "after", Value: "g10"}), UpdatedAt: 1,
 		})
 		if err != nil {
@@ -448,7 +435,7 @@ func TestDifference(t *testing.T) {
 				_, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x", Progress: func(p migrate.Progress) {
 					if p.Stage == migrate.StageIndexes && !spoiled {
 						spoiled = true
-						if err := tt.spoil(t, to, classOf(t, to, "Game")); err != nil {
+						if err := tt.spoil(t, to, storagetest.ClassOf(t, to, "Game")); err != nil {
 							t.Error(err)
 						}
 					}
@@ -476,7 +463,7 @@ func TestSomeClasses(t *testing.T) {
 		t.Errorf("a dry run: %v, %+v", err, r)
 	}
 	r, err = migrate.Run(t.Context(), from, to, migrate.Options{Source: "x", Classes: []string{"_User"}})
-	if err != nil || len(r.Classes) != 1 || count(t, to, "_User") != 2 || classOf(t, to, "Game") != nil {
+	if err != nil || len(r.Classes) != 1 || count(t, to, "_User") != 2 || storagetest.ClassOf(t, to, "Game") != nil {
 		t.Errorf("one class: %v, %+v", err, r)
 	}
 }
@@ -494,7 +481,7 @@ func TestMerge(t *testing.T) {
 		if _, err := migrate.Run(t.Context(), from, to, migrate.Options{Source: "x"}); err != nil {
 			t.Fatal(err)
 		}
-		game := classOf(t, to, "Game")
+		game := storagetest.ClassOf(t, to, "Game")
 		if _, _, err := to.Update(t.Context(), &storage.Update{Class: game, Where: query.Equal("objectId", "g5"), Ops: parse.NewMap(parse.MapField{Key: "score", Value: 6.0})}); err != nil {
 			t.Fatal(err)
 		}

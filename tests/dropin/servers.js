@@ -1,8 +1,6 @@
 // Parse Server and pargo on one database, with one file of options, and a
 // client that speaks REST to either.
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { describe } from 'node:test';
 import { tmpdir } from 'node:os';
@@ -12,6 +10,7 @@ import { MongoClient } from 'mongodb';
 import pg from 'pg';
 
 import { start } from '../sdk/harness.js';
+import { launch } from '../server.mjs';
 
 export const keys = { appId: 'dropin', masterKey: 'dropin-master' };
 
@@ -146,34 +145,8 @@ export class Client {
 // parseServer starts Parse Server on a database.
 export async function parseServer(database, more = {}) {
   const script = path.join(path.dirname(fileURLToPath(import.meta.url)), 'parse-server.js');
-  const child = spawn(process.execPath, [script, JSON.stringify({ ...options, databaseURI: database.uri, ...more })], {
-    cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const kill = () => child.kill('SIGKILL'); // should the tests end without stop
-  process.once('exit', kill);
-  let out = '';
-  let err = '';
-  child.stderr.on('data', (d) => { err += d; });
-  const url = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`Parse Server ended with ${code}: ${err}`)));
-    child.stdout.on('data', (d) => {
-      out += d;
-      const m = /serving (\S+)/.exec(out);
-      if (m) resolve(m[1]);
-    });
-  });
-  child.removeAllListeners('exit');
-  return {
-    client: new Client('parse-server', url, database.kind),
-    log: () => err,
-    async stop() {
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-      process.removeListener('exit', kill);
-    },
-  };
+  const server = await launch(process.execPath, [script, JSON.stringify({ ...options, databaseURI: database.uri, ...more })], { ready: /serving (\S+)/, cwd: tmpdir() });
+  return { client: new Client('parse-server', server.url, database.kind), log: server.log, stop: server.stop };
 }
 
 // pargo starts pargo on a database, with the options of Parse Server.

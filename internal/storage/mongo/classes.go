@@ -219,8 +219,8 @@ func classFromDocument(m *parse.Map) (*schema.Class, error) {
 	}
 	c.Indexes = indexesFromMetadata(c.Name, child(meta, metaIndexes), child(pargo, "indexes"))
 	c.OwnerField = pargo.String("ownerField")
-	c.OwnerRoles = stringsAt(pargo, "ownerRoles")
-	c.OwnerWriteRoles = stringsAt(pargo, "ownerWriteRoles")
+	c.OwnerRoles = pargo.Strings("ownerRoles")
+	c.OwnerWriteRoles = pargo.Strings("ownerWriteRoles")
 	c.Comment = pargo.String("comment")
 	return c, nil
 }
@@ -228,17 +228,6 @@ func classFromDocument(m *parse.Map) (*schema.Class, error) {
 func asMap(v parse.Value) *parse.Map {
 	m, _ := v.(*parse.Map)
 	return m
-}
-
-func stringsAt(m *parse.Map, key string) (out []string) {
-	v, _ := m.Get(key)
-	a, _ := v.(parse.Array)
-	for _, el := range a {
-		if s, ok := el.(string); ok {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // fieldOptions reads the options that Parse keeps of a field.

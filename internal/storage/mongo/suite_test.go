@@ -21,3 +21,10 @@ func TestStore(t *testing.T) {
 }
 
 func TestProperty(t *testing.T) { storagetest.RunProperty(t, openStore) }
+
+func BenchmarkStore(b *testing.B) {
+	storagetest.Bench(b, func(tb testing.TB) storage.Store {
+		s, _ := open(tb)
+		return s
+	}, nil)
+}

@@ -55,17 +55,6 @@ func edit(m *parse.Map, key string) *parse.Map {
 	return c
 }
 
-func stringsAt(m *parse.Map, key string) (out []string) {
-	v, _ := m.Get(key)
-	a, _ := v.(parse.Array)
-	for _, el := range a {
-		if s, ok := el.(string); ok {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 func flag(m *parse.Map, key string) bool {
 	v, _ := m.Get(key)
 	return parse.Truthy(v)
@@ -239,8 +228,8 @@ func (r *record) class(real []realIndex) (*schema.Class, error) {
 		c.CLP = p
 	}
 	c.OwnerField = r.own.String("ownerField")
-	c.OwnerRoles = stringsAt(r.own, "ownerRoles")
-	c.OwnerWriteRoles = stringsAt(r.own, "ownerWriteRoles")
+	c.OwnerRoles = r.own.Strings("ownerRoles")
+	c.OwnerWriteRoles = r.own.Strings("ownerWriteRoles")
 	c.Comment = r.own.String("comment")
 	if schema.IsVolatile(c.Name) {
 		c = schema.Complete(c)

@@ -45,20 +45,6 @@ func apply(t *testing.T, s storage.Store, steps ...schema.Step) {
 	}
 }
 
-func load(t *testing.T, s storage.Store, name string) *schema.Class {
-	t.Helper()
-	list, err := s.LoadSchema(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range list {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 func object(t *testing.T, class, id, fields string) *parse.Object {
 	t.Helper()
 	m, err := parse.DecodeMap([]byte(fields), parse.Limits{})
@@ -145,7 +131,7 @@ func TestDatabaseOfParseServer(t *testing.T) {
 		run(t, uri, sql)
 	}
 	db := open(t, uri)
-	game := load(t, db, "Game")
+	game := storagetest.ClassOf(t, db, "Game")
 	var names []string
 	for _, ix := range game.Indexes {
 		names = append(names, ix.Name)
@@ -172,14 +158,14 @@ func TestDatabaseOfParseServer(t *testing.T) {
 	if diff := cmp.Diff(want, all(game)); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
-	if got := all(load(t, db, "Empty")); len(got) != 0 { // there is no table
+	if got := all(storagetest.ClassOf(t, db, "Empty")); len(got) != 0 { // there is no table
 		t.Errorf("a class without a table has %v", got)
 	}
-	hook := all(load(t, db, "_Hooks"))
+	hook := all(storagetest.ClassOf(t, db, "_Hooks"))
 	if len(hook) != 1 || !strings.Contains(hook[0], `"functionName":"f"`) || !strings.HasPrefix(hook[0], `{"objectId":"`) {
 		t.Errorf("hooks are %v", hook)
 	}
-	config := load(t, db, "_GlobalConfig")
+	config := storagetest.ClassOf(t, db, "_GlobalConfig")
 	_, after, err := db.Update(t.Context(), &storage.Update{
 		Class: config, Where: query.ByID("1"), UpdatedAt: 5,
 		Ops: parse.NewMap(parse.MapField{Key: "params", Value: parse.NewMap(parse.MapField{Key: "a", Value: 2.0})}),

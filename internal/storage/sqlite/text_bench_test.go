@@ -1,9 +1,11 @@
 package sqlite_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/pargo-baas/pargo/internal/storage"
+	"github.com/pargo-baas/pargo/internal/storage/sqlite"
 	"github.com/pargo-baas/pargo/internal/storage/storagetest"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
@@ -14,18 +16,12 @@ import (
 // writes one, without and with a text index.
 func BenchmarkText(b *testing.B) {
 	for _, indexed := range []bool{false, true} {
-		name := "scan"
+		name, indexes := "scan", []schema.Index(nil)
 		if indexed {
-			name = "index"
+			name, indexes = "index", []schema.Index{*storagetest.TextIndex("s")}
 		}
-		db, c := benchStore(b, 10_000)
-		if indexed {
-			ix := storagetest.TextIndex("s")
-			if err := db.ApplySchema(b.Context(), []schema.Step{{Kind: schema.AddIndex, Class: c.Name, Index: ix}}); err != nil {
-				b.Fatal(err)
-			}
-			c = storagetest.NewClass(c.Name, byGroup, *ix)
-		}
+		db := open(b, sqlite.Options{Path: filepath.Join(b.TempDir(), "bench.db")})
+		c := storagetest.BenchClass(b, db, 10_000, indexes...)
 		n, err := query.NewText("s", "42", "", false, false)
 		if err != nil {
 			b.Fatal(err)
@@ -44,7 +40,7 @@ func BenchmarkText(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				next++
-				if err := db.Insert(b.Context(), c, []*parse.Object{benchObject(c, next)}); err != nil {
+				if err := db.Insert(b.Context(), c, []*parse.Object{storagetest.BenchObject(c, next)}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -12,7 +12,8 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-func load(t *testing.T, s storage.Store, name string) *schema.Class {
+// ClassOf returns the definition of a class as a store has it; nil if it has none.
+func ClassOf(t testing.TB, s storage.Store, name string) *schema.Class {
 	t.Helper()
 	classes, err := s.LoadSchema(t.Context())
 	if err != nil {
@@ -47,7 +48,7 @@ func testSchema(t *testing.T, s storage.Store) {
 	apply(schema.Step{Kind: schema.CreateClass, Class: "Thing", Def: def})
 	apply(schema.Step{Kind: schema.AddIndex, Class: "Thing", Index: &index}, schema.Step{Kind: schema.AddIndex, Class: "Thing", Index: &unique})
 	apply(schema.Step{Kind: schema.AddFieldStep, Class: "Thing", Field: &schema.Field{Name: "added", Type: schema.Number}})
-	c := load(t, s, "Thing")
+	c := ClassOf(t, s, "Thing")
 	if c == nil {
 		t.Fatal("class is not stored")
 	}
@@ -78,27 +79,27 @@ func testSchema(t *testing.T, s storage.Store) {
 	apply(schema.Step{Kind: schema.DropIndex, Class: "Thing", Index: &schema.Index{Name: "t_1"}},
 		schema.Step{Kind: schema.SetCLP, Class: "Thing"},
 		schema.Step{Kind: schema.SetMeta, Class: "Thing", Def: &schema.Class{Name: "Thing", Comment: "new"}})
-	c = load(t, s, "Thing")
+	c = ClassOf(t, s, "Thing")
 	if c.Comment != "new" || c.OwnerField != "" || c.CLP != nil || len(c.Indexes) != 1 {
 		t.Errorf("after changes: %+v", c)
 	}
 	insert(t, s, c, object(t, "Thing", "x2", `{"t":"same"}`))
 	apply(schema.Step{Kind: schema.DropField, Class: "Thing", Field: &schema.Field{Name: "n", Type: schema.Number}})
-	c = load(t, s, "Thing")
+	c = ClassOf(t, s, "Thing")
 	if o := get(t, s, c, "x1"); c.Field("n") != nil || o.Fields.Has("n") || !o.Fields.Has("added") || len(c.Indexes) != 0 {
 		t.Errorf("after dropping the field: %+v", c)
 	}
 	// Permissions may name a field that is gone.
 	apply(schema.Step{Kind: schema.SetCLP, Class: "Thing", CLP: def.CLP},
 		schema.Step{Kind: schema.DropField, Class: "Thing", Field: &schema.Field{Name: "t", Type: schema.String}})
-	if c = load(t, s, "Thing"); c.CLP == nil || c.Field("t") != nil {
+	if c = ClassOf(t, s, "Thing"); c.CLP == nil || c.Field("t") != nil {
 		t.Errorf("after dropping a protected field: %+v", c)
 	}
 	if err := s.AddRelated(t.Context(), storage.Join{Class: "Thing", Key: "r"}, "x1", []string{"m"}); err != nil {
 		t.Fatal(err)
 	}
 	apply(schema.Step{Kind: schema.DropClass, Class: "Thing"})
-	if load(t, s, "Thing") != nil {
+	if ClassOf(t, s, "Thing") != nil {
 		t.Error("class is still there")
 	}
 	apply(schema.Step{Kind: schema.CreateClass, Class: "Thing", Def: def})

@@ -133,7 +133,7 @@ func testText(t *testing.T, s storage.Store) {
 	c = indexed
 	check("with the index made anew")
 	apply(t, s, schema.Step{Kind: schema.DropField, Class: c.Name, Field: c.Fields["s"]})
-	def := load(t, s, c.Name)
+	def := ClassOf(t, s, c.Name)
 	if len(def.Indexes) != 0 {
 		t.Errorf("the index outlives its field: %v", def.Indexes)
 	}
@@ -144,7 +144,7 @@ func testText(t *testing.T, s storage.Store) {
 		schema.Step{Kind: schema.AddIndex, Class: c.Name, Index: index}, schema.Step{Kind: schema.DropClass, Class: c.Name},
 		schema.Step{Kind: schema.CreateClass, Class: c.Name, Def: indexed})
 	insert(t, s, indexed, object(t, c.Name, "new", `{"s":"coffee"}`))
-	c = load(t, s, c.Name)
+	c = ClassOf(t, s, c.Name)
 	if got := find(t, s, &storage.Find{Class: c, Where: where(t, textQuery(`{"$term":"coffee"}`)), Limit: 9}); !slices.Equal(got, []string{"new"}) {
 		t.Errorf("in the new class: %v", got)
 	}
