@@ -6,9 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pargo-baas/pargo/internal/scenario"
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/server"
 	"github.com/pargo-baas/pargo/server/config"
 )
 
@@ -50,7 +52,7 @@ func TestLoginThrottle(t *testing.T) {
 	}
 	off := append([]scenario.Step(nil), guesses...)
 	scenario.Run(t, []scenario.Scenario{
-		{Name: "by default", Config: throttling(""), Steps: append(guesses,
+		{Name: "by default", Config: throttling(""), Options: []server.Option{atOnce()}, Steps: append(guesses,
 			from(near, refused(login("no"))), from(near, refused(login(right))), from(near, refused(verify(right))),
 			from(far, login(right)),
 			from(near, scenario.Step{Name: "in a batch", Method: "POST", Path: "/batch", Body: `{"requests":[` + item + `]}`, JSON: `[{"error":{"code":155,"error":"Too many failed logins. Try again in 600 seconds."}}]`}),
@@ -67,9 +69,16 @@ func TestLoginThrottle(t *testing.T) {
 	})
 }
 
+// atOnce stops the clock of a server: what is told in seconds is then the same
+// on a slow machine.
+func atOnce() server.Option {
+	now := time.Now()
+	return server.WithClock(func() time.Time { return now })
+}
+
 // TestThrottleTellsWhen: the header says when to try again.
 func TestThrottleTellsWhen(t *testing.T) {
-	s := scenario.Start(t, "sqlite::memory:", throttling(`{"failures":1}`), nil)
+	s := scenario.Start(t, "sqlite::memory:", throttling(`{"failures":1}`), nil, atOnce())
 	for i, want := range []string{"", "600"} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/parse/login", strings.NewReader(`{"username":"a","password":"b"}`))
 		r.RemoteAddr = "127.0.0.1:1"
@@ -107,5 +116,5 @@ func TestMailThrottle(t *testing.T) {
 			ask("/requestPasswordReset", strings.ToUpper(address), http.StatusTooManyRequests)
 			ask("/verificationEmailRequest", address, http.StatusTooManyRequests)
 		}
-	})
+	}, atOnce())
 }

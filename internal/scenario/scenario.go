@@ -79,7 +79,9 @@ type Scenario struct {
 	Config func(*config.Config)
 	// Cloud registers hooks.
 	Cloud func(*cloudcode.App)
-	Steps []Step
+	// Options are more of the server.
+	Options []server.Option
+	Steps   []Step
 }
 
 // Server is a running server under test.
@@ -199,7 +201,7 @@ func Run(t *testing.T, scenarios []Scenario) {
 		}
 		for _, sc := range scenarios {
 			t.Run(sc.Name, func(t *testing.T) {
-				s := Start(t, db.URI(t), sc.Config, sc.Cloud)
+				s := Start(t, db.URI(t), sc.Config, sc.Cloud, sc.Options...)
 				for i := range sc.Steps {
 					s.Do(t, &sc.Steps[i])
 				}
