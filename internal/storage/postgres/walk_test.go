@@ -8,6 +8,7 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/postgres"
+	"github.com/pargo-baas/pargo/internal/storage/storagetest"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -69,7 +70,7 @@ func TestWalkOfForeignTable(t *testing.T) {
 	run(t, uri, `INSERT INTO "Big" VALUES ('b'), ('a'), ('B')`)
 	walk := func(db *postgres.DB) []string {
 		t.Helper()
-		list, err := db.Find(t.Context(), &storage.Find{Class: load(t, db, "Big"), Order: []query.Sort{{Path: parse.KeyObjectID}}, Limit: 100})
+		list, err := db.Find(t.Context(), &storage.Find{Class: storagetest.ClassOf(t, db, "Big"), Order: []query.Sort{{Path: parse.KeyObjectID}}, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestWalkOfForeignTable(t *testing.T) {
 	if got := walk(db); !slices.IsSorted(got) || len(got) != 100 {
 		t.Errorf("%d ids, not in order of bytes: %v", len(got), got)
 	}
-	c := load(t, db, "Big")
+	c := storagetest.ClassOf(t, db, "Big")
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -113,7 +114,7 @@ func TestWalkOfForeignTable(t *testing.T) {
 			t.Errorf("%s: index %v, sorts: %v", name, index, sorts)
 		}
 	}
-	if got := load(t, db, "Big").Indexes; len(got) > 0 {
+	if got := storagetest.ClassOf(t, db, "Big").Indexes; len(got) > 0 {
 		t.Errorf("the class has indexes: %v", got)
 	}
 }
