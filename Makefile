@@ -29,7 +29,7 @@ run: build ## build and serve schema.json on the embedded database
 
 .PHONY: test
 test: ## all tests that need no server, with the race detector
-	$(GO) test -race -tags $(TAGS) -timeout 8m $(LONGEST) ./...
+	$(GO) test -race -tags $(TAGS) -timeout 12m $(LONGEST) ./...
 
 .PHONY: test-sdk
 test-sdk: build examples $(call modules,sdk) ## the Parse JS SDK against the real binary (needs node)
