@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
@@ -13,8 +14,18 @@ import (
 // say exactly, with a row that the guards let through, it does not say.
 type assignments struct {
 	*where
-	n     int
-	roots []string // fields into which a path has led
+	n    int
+	seen []*column // those of operations
+}
+
+// first reports whether no other operation was on the column, which a statement
+// can set once.
+func (a *assignments) first(c *column) bool {
+	if slices.Contains(a.seen, c) {
+		return false
+	}
+	a.seen = append(a.seen, c)
+	return true
 }
 
 func (a *assignments) set(col string) {
@@ -35,7 +46,7 @@ func (a *assignments) assign(path string, v parse.Value) (ok bool, err error) {
 		return a.within(path, v)
 	}
 	c := a.t.byField[path]
-	if c == nil || sqlgen.IsSystemField(path) {
+	if c == nil || sqlgen.IsSystemField(path) || !a.first(c) {
 		return false, nil
 	}
 	switch v := v.(type) {
@@ -85,15 +96,9 @@ func (t *table) inside(path string) (c *column, key string, ok bool) {
 // that stands there is the guard's question.
 func (a *assignments) within(path string, v parse.Value) (ok bool, err error) {
 	c, key, ok := a.t.inside(path)
-	if !ok {
+	if !ok || !a.first(c) {
 		return false, nil
 	}
-	for _, r := range a.roots {
-		if r == c.field { // a column is set once
-			return false, nil
-		}
-	}
-	a.roots = append(a.roots, c.field)
 	old := "coalesce(new." + c.sql + ", '{}'::jsonb)"
 	switch v := v.(type) {
 	case parse.Delete:

@@ -152,19 +152,22 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 
 // SendBatch is that of a pool.
 func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	n := len(t.ahead)
-	if n > 0 {
+	ahead, begun := t.ahead, t.begun
+	if len(ahead) > 0 {
 		all := &pgx.Batch{}
-		for _, sql := range t.ahead {
+		for _, sql := range ahead {
 			all.Queue(sql)
 		}
 		all.QueuedQueries = append(all.QueuedQueries, b.QueuedQueries...)
 		t.ahead, t.begun, b = nil, true, all
 	}
 	answers := t.conn.SendBatch(ctx, b)
-	for range n {
-		if _, err := answers.Exec(); err != nil {
-			break // the next answer is this error again
+	for i := range ahead {
+		if _, err := answers.Exec(); err != nil { // the next answer is this error again
+			if i == 0 { // nothing was carried out, as when a statement cannot be prepared
+				t.ahead, t.begun = ahead, begun
+			}
+			break
 		}
 	}
 	return answers
