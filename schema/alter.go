@@ -8,8 +8,9 @@ import (
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// primaryIndex is the name under which the protocol shows the index on the id.
-const primaryIndex = "_id_"
+// IDIndex is the name under which the protocol shows the index on the id, which
+// all classes have.
+const IDIndex = "_id_"
 
 // Rules say what bodies of /schemas may hold beyond what is always right. The
 // zero value is the protocol's default.
@@ -240,13 +241,13 @@ func (a *alteration) indexes(body *parse.Map) error {
 		return err
 	}
 	exists := func(name string) bool {
-		return name == primaryIndex || slices.ContainsFunc(a.class.Indexes, func(ix Index) bool { return ix.Name == name })
+		return name == IDIndex || slices.ContainsFunc(a.class.Indexes, func(ix Index) bool { return ix.Name == name })
 	}
 	for name, v := range given.All() {
 		switch {
 		case deletes(v) && !exists(name):
 			return parse.Errorf(parse.InvalidQuery, "Index %s does not exist, cannot delete.", name)
-		case deletes(v) && (name == primaryIndex || isSystemIndex(a.was.Name, name)):
+		case deletes(v) && (name == IDIndex || isSystemIndex(a.was.Name, name)):
 			return parse.Errorf(parse.InvalidQuery, "Index %s belongs to the system, cannot delete.", name)
 		case !deletes(v) && exists(name):
 			return parse.Errorf(parse.InvalidQuery, "Index %s exists, cannot update.", name)

@@ -446,7 +446,7 @@ func (r *classReader) index(at string, c *Class, name string, keys parse.Value, 
 	ix.Name = name
 	for key, v := range spec.All() {
 		k := IndexKey{Field: wireName(key)}
-		if k.Field == "" && r.loose || name == primaryIndex {
+		if k.Field == "" && r.loose || name == IDIndex {
 			return ix, false
 		}
 		if !r.indexable(c, k.Field) {

@@ -234,7 +234,7 @@ func (pl *Plan) CheckQuery(q *query.Query) error {
 // database may answer in the order of an index, and without what is not in it.
 // A caller can name only indexes that the class is known to have.
 func (pl *Plan) CheckHint(c *schema.Class, a *query.Advice) error {
-	if pl.p.Bypass() || !a.Hinted() || a.HintKeys == nil && a.Hint == idIndex {
+	if pl.p.Bypass() || !a.Hinted() || a.HintKeys == nil && a.Hint == schema.IDIndex {
 		return nil
 	}
 	var keys []string
@@ -263,9 +263,6 @@ func (pl *Plan) CheckHint(c *schema.Class, a *query.Advice) error {
 	}
 	return nil
 }
-
-// idIndex is the name of the index of ids, which all classes have.
-const idIndex = "_id_"
 
 // HiddenFields returns the fields that the caller sees of no object, or only of
 // some: what he must not learn of where no object is looked at by itself.

@@ -71,7 +71,7 @@ const (
 )
 
 // idIndex is the index of ids, which every class has.
-var idIndex = schema.Index{Name: "_id_", Unique: true, Keys: []schema.IndexKey{{Field: parse.KeyObjectID}}}
+var idIndex = schema.Index{Name: schema.IDIndex, Unique: true, Keys: []schema.IndexKey{{Field: parse.KeyObjectID}}}
 
 // serve returns the index that serves a shape best, and how well.
 func serve(s *Shape, indexes []schema.Index) (name string, best Service) {

@@ -156,7 +156,7 @@ func schemaBody(class *schema.Class) *parse.Map {
 	if !ok || !isMap {
 		return m
 	}
-	indexes := parse.NewMap(parse.MapField{Key: "_id_", Value: parse.NewMap(parse.MapField{Key: "_id", Value: 1.0})})
+	indexes := parse.NewMap(parse.MapField{Key: schema.IDIndex, Value: parse.NewMap(parse.MapField{Key: "_id", Value: 1.0})})
 	for name, keys := range own.All() {
 		indexes.Set(name, keys)
 	}

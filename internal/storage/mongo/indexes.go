@@ -27,7 +27,7 @@ const (
 func indexesFromMetadata(class string, specs, opts *parse.Map) (out []schema.Index) {
 	for name, v := range specs.All() {
 		spec := asMap(v)
-		if spec == nil || name == "_id_" {
+		if spec == nil || name == schema.IDIndex {
 			continue
 		}
 		idx := schema.Index{Name: name}
@@ -269,7 +269,7 @@ func unrecorded(m *parse.Map) map[string]bool {
 	meta := child(m, keyMetadata)
 	ours := child(child(meta, metaPargo), "indexes")
 	for name := range child(meta, metaIndexes).All() {
-		if name != "_id_" && !ours.Has(name) {
+		if name != schema.IDIndex && !ours.Has(name) {
 			names[name] = true
 		}
 	}
@@ -320,7 +320,7 @@ func (d *DB) Indexes(ctx context.Context, class *schema.Class) ([]schema.Index, 
 	var out []schema.Index
 	for i := range real {
 		r := &real[i]
-		if r.Name == "_id_" {
+		if r.Name == schema.IDIndex {
 			continue
 		}
 		if at := slices.IndexFunc(class.Indexes, func(ix schema.Index) bool { return ix.Name == r.Name }); at >= 0 {

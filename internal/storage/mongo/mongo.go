@@ -26,6 +26,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 // closeTimeout bounds how long Close waits for running operations.
@@ -319,7 +320,7 @@ func duplicate(class string, err error) error {
 	if m := indexInMessage.FindStringSubmatch(err.Error()); m != nil {
 		e.Index = m[1]
 	}
-	if e.Index == "_id_" {
+	if e.Index == schema.IDIndex {
 		e.Index, e.Fields = parse.KeyObjectID, []string{parse.KeyObjectID}
 		return e
 	}

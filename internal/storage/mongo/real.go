@@ -89,7 +89,7 @@ func (d *DB) matchIndexes(ctx context.Context, c *schema.Class, names map[string
 		idx := schema.Index{Name: r.Name}
 		at := slices.IndexFunc(c.Indexes, func(idx schema.Index) bool { return idx.Name == r.Name })
 		switch {
-		case at >= 0 && !names[r.Name], r.Name == "_id_":
+		case at >= 0 && !names[r.Name], r.Name == schema.IDIndex:
 			continue // what is recorded of it is complete
 		case at >= 0:
 			idx = c.Indexes[at]

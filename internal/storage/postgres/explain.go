@@ -8,6 +8,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/storage/sqlgen"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
+	"github.com/pargo-baas/pargo/schema"
 )
 
 var _ storage.Explainer = (*session)(nil)
@@ -93,7 +94,7 @@ func (t *table) usedIndex(p parse.Value) parse.Value {
 	case *parse.Map:
 		if real := p.String("Index Name"); real != "" {
 			if real == shorten(t.class.Name+"_pkey") {
-				return sqlgen.IDIndex
+				return schema.IDIndex
 			}
 			for i := range t.class.Indexes {
 				for _, name := range indexNames(t.class.Name, &t.class.Indexes[i]) {

@@ -285,8 +285,8 @@ func (r *record) recordIndex(ix *schema.Index) {
 	r.own.Set(keyIndexes, append(r.ownIndexes(), m))
 	if r.doc != nil && !system(r.name, ix.Name) {
 		indexes := edit(r.doc, keyIndexes)
-		if !indexes.Has("_id_") {
-			indexes.Set("_id_", parse.NewMap(parse.MapField{Key: "_id", Value: 1.0}))
+		if !indexes.Has(schema.IDIndex) {
+			indexes.Set(schema.IDIndex, parse.NewMap(parse.MapField{Key: "_id", Value: 1.0}))
 		}
 		indexes.Set(ix.Name, spec)
 	}
@@ -313,7 +313,7 @@ func (r *record) listed(c *schema.Class) (out []schema.Index) {
 		}
 	}
 	for name, v := range theirs.All() {
-		if name == "_id_" || slices.ContainsFunc(out, func(ix schema.Index) bool { return ix.Name == name }) {
+		if name == schema.IDIndex || slices.ContainsFunc(out, func(ix schema.Index) bool { return ix.Name == name }) {
 			continue
 		}
 		ix := schema.Index{Name: name}

@@ -8,15 +8,12 @@ import (
 	"github.com/pargo-baas/pargo/schema"
 )
 
-// IDIndex is the name of the index of ids, which all classes have.
-const IDIndex = "_id_"
-
 // Hinted returns the index of a class that the advice means; nil for that of
 // ids. has reports whether the database has an index, which a class may declare
 // with keys that only other databases can index. One that is not there is the
 // client's mistake, 102.
 func Hinted(c *schema.Class, a *query.Advice, has func(*schema.Index) bool) (*schema.Index, error) {
-	if a.Hint == IDIndex || a.HintKeys != nil && sameKeys([]schema.IndexKey{{Field: parse.KeyObjectID}}, a.HintKeys) {
+	if a.Hint == schema.IDIndex || a.HintKeys != nil && sameKeys([]schema.IndexKey{{Field: parse.KeyObjectID}}, a.HintKeys) {
 		return nil, nil
 	}
 	for i := range c.Indexes {

@@ -143,7 +143,7 @@ func (t *table) usedIndex(step string) string {
 			continue
 		}
 		if strings.HasPrefix(rest, t.idIndex()) {
-			return sqlgen.IDIndex
+			return schema.IDIndex
 		}
 		// A name may be the beginning of another one.
 		longest := ""
