@@ -54,12 +54,13 @@ func (m *Map) size() int {
 	}
 	n += fieldBytes * cap(m.fields)
 	for i := range m.fields {
-		n += len(m.fields[i].Key) + valueSize(m.fields[i].Value)
+		n += len(m.fields[i].Key) + SizeOf(m.fields[i].Value)
 	}
 	return n + fieldBytes*len(m.index)
 }
 
-func valueSize(v Value) int {
+// SizeOf is about how many bytes a value keeps from being used otherwise.
+func SizeOf(v Value) int {
 	switch v := v.(type) {
 	case string:
 		return len(v) + slotBytes
@@ -69,7 +70,7 @@ func valueSize(v Value) int {
 		n := headBytes
 		n += slotBytes * cap(v)
 		for _, e := range v {
-			n += valueSize(e)
+			n += SizeOf(e)
 		}
 		return n
 	case *Map:

@@ -2,10 +2,13 @@ package query_test
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/pargo-baas/pargo/parse"
+	"github.com/pargo-baas/pargo/query"
 )
 
 // BenchmarkOperators matches one object, each time with another class of operators.
@@ -46,4 +49,31 @@ func BenchmarkOperators(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPattern reads a pattern that goes back, which somebody else has in
+// use already, or nobody.
+func BenchmarkPattern(b *testing.B) {
+	const text = `^(?=a)(a+)+$`
+	b.Run("in use", func(b *testing.B) {
+		first, err := query.NewRegex("s", text, "", 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := query.NewRegex("s", text, "", 0); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.KeepAlive(first)
+	})
+	b.Run("new", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := query.NewRegex("s", text+"|"+strconv.Itoa(i), "", 0); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -57,6 +57,9 @@ type pattern struct {
 	limit time.Duration
 	// nested: something is repeated in what is repeated.
 	nested bool
+	// key is that of a pattern that is shared; bytes is about what re or perl take.
+	key   patternKey
+	bytes int
 }
 
 type patternKind uint8
@@ -220,9 +223,23 @@ func (s *Scan) count(ok bool, took time.Duration, err error) bool {
 // the first match with a limit.
 var setClock = sync.OnceFunc(func() { regexp2.SetTimeoutCheckPeriod(5 * time.Millisecond) })
 
-// newPattern compiles the PCRE pattern of a query; limit is the time for one
-// text, none if it is negative. The error is a *parse.Error 102.
+// newPattern returns the PCRE pattern of a query; limit is the time for one
+// text, none if it is negative. The error is a *parse.Error 102. Equal patterns
+// are compiled once, as long as one is in use.
 func newPattern(text, options string, limit time.Duration) (*pattern, error) {
+	key := patternKey{text, options, max(cmp.Or(limit, DefaultRegexTime), 0)}
+	if p := compiled.find(key); p != nil {
+		return p, nil
+	}
+	p, err := compilePattern(text, options, key.limit)
+	if err != nil || p.kind != general && p.kind != backtracking { // text, which takes next to nothing
+		return p, err
+	}
+	return compiled.share(key, p), nil
+}
+
+// compilePattern compiles a pattern; limit is the time for one text, 0: none.
+func compilePattern(text, options string, limit time.Duration) (*pattern, error) {
 	p, err := translatePCRE(text, options)
 	if err != nil {
 		return nil, regexError(err)
@@ -234,21 +251,21 @@ func newPattern(text, options string, limit time.Duration) (*pattern, error) {
 				return q, nil
 			}
 			if q := straightPattern(p.linear, tree); q != nil {
-				q.limit = max(cmp.Or(limit, DefaultRegexTime), 0)
+				q.limit = limit
 				return q, nil
 			}
 		}
 		// It has more repetitions than regexp takes.
 	}
 	setClock()
-	re, err := regexp2.Compile(p.full, regexp2.RE2, regexp2.OptionMaintainCaptureOrder(), regexp2.OptionMaxBacktrackingStackSize(regexStack))
+	re, err := regexp2.Compile(p.full, regexp2.RE2, regexp2.OptionMaintainCaptureOrder(), regexp2.OptionMaxBacktrackingStackSize(regexStack), regexp2.OptionMaxCachedReplacerDataEntries(0))
 	if err != nil {
 		return nil, regexError(err)
 	}
-	if limit = cmp.Or(limit, DefaultRegexTime); limit > 0 {
+	if limit > 0 {
 		re.MatchTimeout = limit
 	}
-	return &pattern{kind: backtracking, perl: re}, nil
+	return &pattern{kind: backtracking, perl: re, bytes: perlBytes(p.full)}, nil
 }
 
 // straightPattern compiles what does not go back; nil if regexp does not take it.
@@ -261,7 +278,7 @@ func straightPattern(text string, tree *syntax.Regexp) *pattern {
 	if err != nil {
 		return nil
 	}
-	return &pattern{re: re, size: len(prog.Inst), nested: nested(tree, false)}
+	return &pattern{re: re, size: len(prog.Inst), nested: nested(tree, false), bytes: progBytes(prog)}
 }
 
 // nested reports whether a repetition has a repetition or a choice in it, for
@@ -336,6 +353,9 @@ func NewRegex(path Path, text, options string, limit time.Duration) (*Regex, err
 	p, err := newPattern(text, options, limit)
 	if err != nil {
 		return nil, err
+	}
+	if p.key.text != "" { // shared: the text, too
+		text, options = p.key.text, p.key.options
 	}
 	return &Regex{Path: path, Pattern: text, Options: options, compiled: p}, nil
 }
