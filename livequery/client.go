@@ -13,55 +13,9 @@ import (
 	"github.com/pargo-baas/pargo/parse"
 )
 
-// Bounds of one write to a socket: many small frames go out together, but a
-// client's backlog is not copied as a whole.
-const (
-	batchBytes = 64 << 10
-	// keepQueue is the capacity of a drained queue that a client may keep;
-	// larger ones are left to the collector.
-	keepQueue = 8
-	// lastWrite is how long a client that is being closed gets to take what
-	// is already under way.
-	lastWrite = 2 * time.Second
-)
-
-// frame is one queued frame in up to three parts that other frames share:
-// `{"op":"` + event + head + tail. event is empty for a frame that is complete
-// in head; that of a ping is evPing.
-type frame struct {
-	event string
-	head  []byte
-	tail  []byte
-	// story, if there is one, makes the frame for sub when it is to be written;
-	// until then tail stands for what the queue may hold of it.
-	story *story
-	sub   *subscription
-}
-
-const (
-	eventPrefix = `{"op":"`
-	// frameOverhead is charged to a queue for each frame beside its bytes.
-	frameOverhead = 64
-)
-
-func (f *frame) size() int {
-	n := len(f.head) + len(f.tail)
-	if f.event != "" && f.event != evPing {
-		n += len(eventPrefix) + len(f.event)
-	}
-	return n
-}
-
-func (f *frame) appendTo(dst []byte) []byte {
-	if f.event == evPing {
-		return append(appendFrameHeader(dst, framePing, len(f.head)), f.head...)
-	}
-	dst = appendFrameHeader(dst, frameText, f.size())
-	if f.event != "" {
-		dst = append(append(dst, eventPrefix...), f.event...)
-	}
-	return append(append(dst, f.head...), f.tail...)
-}
+// lastWrite is how long a client that is being closed gets to take what is
+// already under way.
+const lastWrite = 2 * time.Second
 
 // closing says how to end a connection.
 type closing struct {
@@ -97,8 +51,9 @@ type client struct {
 	greeted  atomic.Bool // it has connected once
 
 	mu      sync.Mutex // guards all below
-	queue   []frame
+	queue   frameQueue
 	queued  int  // bytes of queue
+	hand    int  // bytes that are being written
 	writing bool // a drain goroutine runs
 	gone    bool // nothing is queued any more
 	end     *closing
@@ -114,7 +69,7 @@ type client struct {
 }
 
 // send queues a complete text frame.
-func (c *client) send(b []byte) { c.enqueue(frame{head: b}) }
+func (c *client) send(b []byte) { c.enqueue(whole(b)) }
 
 // enqueue queues f and starts a writer if none runs. It never waits. It
 // reports whether the frame was taken.
@@ -145,17 +100,30 @@ func (c *client) put(f frame) bool {
 		return false
 	}
 	n := f.size() + frameOverhead
-	// One frame always fits, however large, so that the bound cannot make an
-	// object undeliverable.
-	if c.queued > 0 && c.queued+n > c.hub.opts.QueueBytes {
+	if reason := c.overflow(n); reason != "" {
 		c.hub.dropped.Add(1)
-		c.finish(&closing{CloseSlow, "slow consumer: too many bytes are waiting"})
+		c.finish(&closing{CloseSlow, reason})
 		return false
 	}
-	c.queue = append(c.queue, f)
+	c.queue.push(f, &c.hub.waiting)
 	c.queued += n
 	c.start()
 	return true
+}
+
+// overflow says why a frame of n bytes cannot be queued, "" if it can; mu is
+// held. One frame always fits, however large, so that the bounds cannot make
+// an object undeliverable.
+func (c *client) overflow(n int) string {
+	switch o := &c.hub.opts; {
+	case c.queued == 0:
+		return ""
+	case c.queued+n > o.QueueBytes:
+		return "slow consumer: too many bytes are waiting"
+	case c.hub.waiting.Load() > o.TotalQueueBytes && c.queued+c.hand+n > c.hub.fairShare():
+		return "slow consumer: too many bytes are waiting for all clients"
+	}
+	return ""
 }
 
 // start starts the writer. A goroutine that lives while there is something to
@@ -197,7 +165,8 @@ func (c *client) abandon() {
 
 // discard forgets what is queued or being made; mu is held.
 func (c *client) discard() {
-	c.queue, c.queued = nil, 0
+	c.queue.clear(&c.hub.waiting)
+	c.queued = 0
 	if c.stop != nil {
 		c.stop()
 	}
@@ -206,17 +175,18 @@ func (c *client) discard() {
 // drain writes what is queued and ends when there is nothing left.
 func (c *client) drain() {
 	defer c.hub.wg.Done()
-	buf, _ := c.hub.buffers.Get().(*[]byte)
-	if buf == nil {
-		buf = new([]byte)
+	b, _ := c.hub.batches.Get().(*batch)
+	if b == nil {
+		b = new(batch)
 	}
 	defer func() {
-		if cap(*buf) <= 4*batchBytes {
-			c.hub.buffers.Put(buf)
+		if cap(b.buf) <= 2*batchBytes {
+			c.hub.batches.Put(b)
 		}
 	}()
 	for {
 		c.mu.Lock()
+		c.hand = 0
 		if c.end != nil {
 			end := c.end
 			c.mu.Unlock()
@@ -226,79 +196,80 @@ func (c *client) drain() {
 			_ = c.ws.Close(end.code, end.reason)
 			return
 		}
-		if len(c.queue) == 0 {
+		if c.queue.peek() == nil {
 			c.writing = false
-			if cap(c.queue) > keepQueue {
-				c.queue = nil
-			}
 			c.mu.Unlock()
 			return
 		}
-		*buf = c.fill((*buf)[:0])
-		if len(c.queue) == 0 && !c.gone && c.hub.resumes() {
-			*buf = c.askProgress(*buf)
+		c.fill(b)
+		if c.queue.peek() == nil && !c.gone && c.hub.resumes() {
+			c.askProgress(b)
 		}
+		c.hand = b.total
 		c.mu.Unlock()
-		if len(*buf) == 0 {
+		if b.empty() {
 			continue
 		}
-		if err := c.conn.writeFrames(*buf); err != nil {
+		if err := c.write(b); err != nil {
 			c.fail(err)
 			return
 		}
 	}
 }
 
-// fill moves what is to be written next from the queue into buf. It is called
+// write writes a batch and empties it.
+func (c *client) write(b *batch) error {
+	defer b.reset(&c.hub.waiting)
+	if held := int64(cap(b.buf)); held > smallBatch {
+		c.hub.waiting.Add(held)
+		defer c.hub.waiting.Add(-held)
+	}
+	return c.conn.writeFrames(b)
+}
+
+// fill moves what is to be written next from the queue into b. It is called
 // with mu held, and lets go of it while a story is told.
-func (c *client) fill(buf []byte) []byte {
+func (c *client) fill(b *batch) {
 	for {
-		buf = c.take(buf)
-		if len(c.queue) == 0 || len(buf) >= batchBytes {
-			return buf
+		c.take(b)
+		next := c.queue.peek()
+		if next == nil || b.full() {
+			return
 		}
-		f := c.queue[0]
-		if len(buf) > 0 && !f.story.ready() {
-			return buf // what is there does not wait for it
+		f := *next
+		if !b.empty() && !f.story.ready() {
+			return // what is there does not wait for it
 		}
 		c.queued -= f.size() + frameOverhead
-		c.shift(1)
+		c.queue.pop(&c.hub.waiting)
 		c.mu.Unlock()
-		buf = c.complete(buf, &f)
+		c.complete(b, &f)
+		f.release(&c.hub.waiting)
 		c.mu.Lock()
 	}
 }
 
-// take moves frames from the queue into buf, up to one that is yet to be made.
+// take moves frames from the queue into b, up to one that is yet to be made.
 // Called with mu held.
-func (c *client) take(buf []byte) []byte {
-	n := 0
-	for n < len(c.queue) && len(buf) < batchBytes && c.queue[n].story == nil {
-		f := &c.queue[n]
-		buf = f.appendTo(buf)
+func (c *client) take(b *batch) {
+	for !b.full() {
+		f := c.queue.peek()
+		if f == nil || f.story != nil {
+			return
+		}
 		c.queued -= f.size() + frameOverhead
-		n++
+		b.add(f, &c.hub.waiting)
+		c.queue.pop(&c.hub.waiting)
 	}
-	c.shift(n)
-	return buf
 }
 
-// shift drops the first n frames of the queue; mu is held.
-func (c *client) shift(n int) {
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
-}
-
-// askProgress appends a ping if the last one is a while ago: nothing waits, so
+// askProgress adds a ping if the last one is a while ago: nothing waits, so
 // its pong will say that all that was told by now has arrived. mu is held.
-func (c *client) askProgress(buf []byte) []byte {
-	f := c.hub.pingFrame()
-	if m := f.moment(); m >= c.askAgain {
+func (c *client) askProgress(b *batch) {
+	if m := c.hub.clock(); m >= c.askAgain {
 		c.asked, c.askAgain = m, m+int64(ackInterval)
-		buf = f.appendTo(buf)
+		b.ping(m)
 	}
-	return buf
 }
 
 // fail ends a connection whose write failed.
@@ -336,9 +307,9 @@ func (c *client) ping() {
 		_ = c.conn.Close()
 		return
 	}
-	f := c.hub.pingFrame()
+	f, m := c.hub.pingFrame()
 	c.mu.Lock()
-	c.asked = max(c.asked, f.moment())
+	c.asked = max(c.asked, m)
 	c.mu.Unlock()
 	c.enqueue(f)
 }

@@ -62,14 +62,19 @@ func (c *frameConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// writeFrames writes frames built by appendFrameHeader.
-func (c *frameConn) writeFrames(p []byte) error {
+// writeFrames writes the frames of a batch.
+func (c *frameConn) writeFrames(b *batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return net.ErrClosed
 	}
-	_, err := c.Conn.Write(p)
+	if len(b.large) == 0 {
+		_, err := c.Conn.Write(b.buf)
+		return err
+	}
+	parts := b.buffers()
+	_, err := parts.WriteTo(c.Conn)
 	return err
 }
 

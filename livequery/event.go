@@ -78,15 +78,17 @@ type round struct {
 	seq     uint64
 	sealed  string
 	objects map[objectKey][]byte
-	tails   map[tailKey][]byte
+	tails   map[tailKey]*payload
 	// inclusions are the reads for includes, made when their events are written.
 	inclusions map[inclusionKey]*inclusion
+	// load is what the states take that stories keep, nil until there is one.
+	load *load
 	// spent is what slow patterns have taken.
 	spent time.Duration
 }
 
 func newRound(h *Hub, ch *parse.Change) *round {
-	return &round{hub: h, change: ch, hooked: h.opts.App.HasAfterEvent(ch.Class), objects: map[objectKey][]byte{}, tails: map[tailKey][]byte{}}
+	return &round{hub: h, change: ch, hooked: h.opts.App.HasAfterEvent(ch.Class), objects: map[objectKey][]byte{}, tails: map[tailKey]*payload{}}
 }
 
 // objectKey identifies an encoded object: hidden lists the fields that the
@@ -99,6 +101,7 @@ type objectKey struct {
 }
 
 type tailKey struct {
+	event            string
 	object, original objectKey
 	positions        bool
 }
@@ -152,28 +155,34 @@ func hiddenFields(full, o *parse.Object) string {
 	return b.String()
 }
 
+// tailRoom is for what is in a tail beside objects and position.
+const tailRoom = 48
+
 // tail returns the part of a frame that all subscribers of a view share.
-func (r *round) tail(ev event, obj, orig stripped, v *view) []byte {
-	k := tailKey{object: objectKey{ev.object, obj.hidden, v.fields}, positions: v.positions && r.epoch != ""}
+func (r *round) tail(ev event, obj, orig stripped, v *view) *payload {
+	k := tailKey{event: ev.name, object: objectKey{ev.object, obj.hidden, v.fields}, positions: v.positions && r.epoch != ""}
 	if ev.original != none {
 		k.original = objectKey{ev.original, orig.hidden, v.fields}
 	}
 	if t, ok := r.tails[k]; ok {
 		return t
 	}
-	o := r.encode(k.object, obj.object, v)
-	t := append(make([]byte, 0, 2*len(o)+32), `,"object":`...)
-	t = append(t, o...)
+	o, was := r.encode(k.object, obj.object, v), []byte(nil)
 	if ev.original != none {
-		t = append(t, `,"original":`...)
-		t = append(t, r.encode(k.original, orig.object, v)...)
+		was = r.encode(k.original, orig.object, v)
+	}
+	t := make([]byte, 0, len(o)+len(was)+tailRoom) // it may wait for long
+	t = append(append(t, `,"object":`...), o...)
+	if ev.original != none {
+		t = append(append(t, `,"original":`...), was...)
 	}
 	if k.positions {
 		t = parse.AppendJSON(append(t, `,"position":`...), r.position())
 	}
 	t = append(t, '}')
-	r.tails[k] = t
-	return t
+	p := newPayload(ev.name, t)
+	r.tails[k] = p
+	return p
 }
 
 func (r *round) encode(k objectKey, o *parse.Object, v *view) []byte {

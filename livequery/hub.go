@@ -40,7 +40,7 @@ type Hub struct {
 	stranger *access.Principal
 	shards   [shardCount]shard
 	seed     maphash.Seed
-	buffers  sync.Pool // *[]byte of writers
+	batches  sync.Pool // *batch of writers
 
 	idMu       sync.Mutex // guards identities, and refs and subs of each
 	identities map[string]*identity
@@ -67,6 +67,11 @@ type Hub struct {
 	includeReads                             atomic.Int64
 	// messageBytes is the size of the messages that made the subscriptions.
 	messageBytes, refused, expelled atomic.Int64
+
+	// waiting is what all queues of clients take.
+	waiting atomic.Int64
+	// joined is how many clients there are.
+	joined atomic.Int64
 
 	// pending and kept are the sizes of the changes in all queues and rings.
 	pending, kept atomic.Int64
@@ -161,7 +166,7 @@ func (h *Hub) Stats() Stats {
 		c.mu.Unlock()
 	}
 	return Stats{
-		Clients: len(clients), QueuedBytes: int64(queued), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
+		Clients: len(clients), QueuedBytes: int64(queued), WaitingBytes: h.waiting.Load(), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
 		IncludeReads: h.includeReads.Load(), Refused: h.refused.Load(), Expelled: h.expelled.Load(), MessageBytes: h.messageBytes.Load(),
 		PendingBytes: h.pending.Load(), KeptBytes: h.kept.Load(),
@@ -231,6 +236,7 @@ func (h *Hub) join(c *client) bool {
 	}
 	h.wg.Add(1)
 	h.clients[c] = struct{}{}
+	h.joined.Add(1)
 	if !h.tended {
 		h.tended = true
 		h.wg.Add(2)
@@ -243,8 +249,15 @@ func (h *Hub) join(c *client) bool {
 func (h *Hub) leave(c *client) {
 	h.mu.Lock()
 	delete(h.clients, c)
+	h.joined.Add(-1)
 	h.mu.Unlock()
 	h.wg.Done()
+}
+
+// fairShare is how many bytes may wait for a client while too many wait for
+// all.
+func (h *Hub) fairShare() int {
+	return max(leastShare, int(h.opts.TotalQueueBytes/max(1, h.joined.Load())))
 }
 
 // pingAll pings all clients at each interval, until Close.

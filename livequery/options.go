@@ -24,6 +24,7 @@ type Authenticator interface {
 // Defaults of [Options].
 const (
 	DefaultQueueBytes         = 1 << 20
+	DefaultTotalQueueBytes    = 256 << 20
 	DefaultPingInterval       = 10 * time.Second
 	DefaultPatience           = 30 * time.Second
 	DefaultMaxMessageBytes    = 1 << 20
@@ -46,6 +47,8 @@ const (
 	// largeMessages how many of them there may be at a time, of all clients.
 	largeMessage  = 16 << 10
 	largeMessages = 32
+	// leastShare is what may wait for a client however much waits for all.
+	leastShare = 64 << 10
 	// frameValues bounds the values of one message: a subscription has few.
 	frameValues = 50_000
 )
@@ -88,6 +91,10 @@ type Options struct {
 	// QueueBytes bounds what waits for one client; over it the client is
 	// closed with CloseSlow.
 	QueueBytes int
+	// TotalQueueBytes bounds what waits for all clients, what they share counted
+	// once. Over it a client for which more waits than 64 KiB, and more than its
+	// part of the bound, is closed with CloseSlow.
+	TotalQueueBytes int64
 	// MaxMessageBytes bounds a frame of a client; over it the client is closed
 	// with code 1009.
 	MaxMessageBytes int64
@@ -152,6 +159,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = DefaultQueueBytes
+	}
+	if o.TotalQueueBytes <= 0 {
+		o.TotalQueueBytes = DefaultTotalQueueBytes
 	}
 	if o.MaxMessageBytes <= 0 {
 		o.MaxMessageBytes = DefaultMaxMessageBytes
@@ -220,6 +230,7 @@ type Stats struct {
 	DistinctQueries int   `json:"distinctQueries"` // after merging equal ones
 	Events          int64 `json:"events"`          // event frames queued since the start
 	QueuedBytes     int64 `json:"queuedBytes"`     // waiting to be written
+	WaitingBytes    int64 `json:"waitingBytes"`    // memory that takes: what clients share counts once
 	Dropped         int64 `json:"dropped"`         // changes lost to overflow, and clients closed for being slow
 	Replayed        int64 `json:"replayed"`        // event frames sent again to clients that came back
 	Resyncs         int64 `json:"resyncs"`         // subscriptions that came back too late for that

@@ -250,39 +250,39 @@ func (s *shard) confirm(sub *subscription, from resume) {
 	}
 	var missed []kept
 	var first uint64
-	whole := false
+	all := false
 	switch {
 	case r == nil:
 	case from.lost:
-		missed, first, whole = r.after(from.since)
+		missed, first, all = r.after(from.since)
 	case from.position != "":
 		if epoch, seq, ok := s.hub.open(from.position); ok {
-			missed, first, whole = r.since(epoch, seq)
+			missed, first, all = r.since(epoch, seq)
 		}
 	}
 	frames, fits := s.replay(sub, r, missed, first)
-	whole = whole && fits
+	all = all && fits
 	reply := replyFrame("subscribed", sub.client.member, sub.requestID)
 	if from.asked {
 		reply = append(reply[:len(reply)-1], `,"resumed":`...)
-		reply = strconv.AppendBool(reply, whole)
+		reply = strconv.AppendBool(reply, all)
 		if r != nil {
 			reply = parse.AppendJSON(append(reply, `,"position":`...), s.hub.seal(r.epoch, r.seq))
 		}
 		reply = append(reply, '}')
 	}
-	out := append(make([]frame, 0, 2+len(frames)), frame{head: reply})
+	out := append(make([]frame, 0, 2+len(frames)), whole(reply))
 	switch {
-	case whole:
+	case all:
 		out = append(out, frames...)
 	case from.lost:
 		s.hub.resyncs.Add(1)
-		out = append(out, frame{head: errorFrame(CloseResync, "Changes were missed while the connection was lost: query again.", false, sub.requestID)})
+		out = append(out, whole(errorFrame(CloseResync, "Changes were missed while the connection was lost: query again.", false, sub.requestID)))
 	}
 	// At once: a ping after the reply would ask whether all this has arrived.
 	n := int64(sub.client.enqueueAll(out) - 1)
 	sub.begun.Store(s.hub.clock())
-	if whole && n > 0 {
+	if all && n > 0 {
 		s.hub.events.Add(n)
 		s.hub.replayed.Add(n)
 	}
@@ -448,8 +448,9 @@ func (h *Hub) forget() {
 // was told by then was queued before it: the pong says that it was received.
 const evPing = "ping"
 
-func (h *Hub) pingFrame() frame {
-	return frame{event: evPing, head: binary.BigEndian.AppendUint64(nil, uint64(h.clock()))}
+func (h *Hub) pingFrame() (frame, int64) {
+	m := h.clock()
+	return frame{payload: newPayload(evPing, binary.BigEndian.AppendUint64(nil, uint64(m)))}, m
 }
 
 // ponged notes how far a client has come.
@@ -471,6 +472,3 @@ func (c *client) acknowledged() int64 {
 	defer c.mu.Unlock()
 	return c.acked
 }
-
-// moment is that of a ping.
-func (f *frame) moment() int64 { return int64(binary.BigEndian.Uint64(f.head)) }

@@ -305,17 +305,17 @@ func (r *round) decide(g *group, mb, ma bool) (ev event, obj, orig stripped) {
 	return ev, obj, orig
 }
 
-// frame returns the event frame of a view, for [frame.to].
+// frame returns the event frame of a view, but for the subscription.
 func (r *round) frame(ev event, obj, orig stripped, v *view) frame {
-	return frame{event: ev.name, tail: r.tail(ev, obj, orig, v), story: r.story(ev, v)}
-}
-
-// to makes a frame that of a subscription.
-func (f *frame) to(sub *subscription) {
-	f.head = sub.head
-	if f.story != nil {
-		f.sub = sub
+	p := r.tail(ev, obj, orig, v)
+	if s := r.story(ev, v); s != nil {
+		if r.load == nil {
+			r.load = &load{bytes: int64(r.change.Size())}
+		}
+		// What is made of it in the end is about as much.
+		p = &payload{event: ev.name, text: p.text, story: s, load: load{bytes: storyBytes + payloadBytes + 2*int64(cap(p.text)), under: r.load}}
 	}
+	return frame{payload: p}
 }
 
 // ignores reports whether the watch list keeps an event from the view.
@@ -324,13 +324,17 @@ func (v *view) ignores(ev event, ch *parse.Change) bool {
 }
 
 func (s *shard) deliver(f frame, v *view) {
+	// Held here until all have it, what they share is counted once, not anew
+	// for each writer that is quick.
+	f.hold(&s.hub.waiting)
+	defer f.release(&s.hub.waiting)
 	sent := int64(0)
 	for _, sub := range v.subs {
 		if sub.stale() {
 			s.late = append(s.late, sub)
 			continue
 		}
-		f.to(sub)
+		f.sub = sub
 		if sub.client.enqueue(f) {
 			sent++
 		}
@@ -374,7 +378,7 @@ func (r *round) forOne(sub *subscription, mb, ma bool) (frame, bool) {
 		return frame{}, false
 	}
 	f := r.frame(ev, obj, orig, v)
-	f.to(sub)
+	f.sub = sub
 	return f, true
 }
 

@@ -122,10 +122,9 @@ func (s *story) ready() bool {
 // tell returns the frame of the story for one subscription; ok is false if
 // there is none. It waits for reads and hooks, until ctx ends.
 func (s *story) tell(ctx context.Context, sub *subscription) (f frame, ok bool) {
-	f = frame{event: s.event, head: sub.head}
 	if !s.hooked {
-		f.tail = s.shared(ctx)
-		return f, f.tail != nil
+		tail := s.shared(ctx)
+		return frame{sub, newPayload(s.event, tail)}, tail != nil
 	}
 	object, original := s.included(ctx)
 	r := &cloudcode.EventRequest{
@@ -145,19 +144,20 @@ func (s *story) tell(ctx context.Context, sub *subscription) (f frame, ok bool) 
 		return f, false
 	case err != nil:
 		code, text := s.hub.refusal(err)
-		return frame{head: errorFrame(code, text, false, sub.requestID)}, true
+		return whole(errorFrame(code, text, false, sub.requestID)), true
 	case !r.SendEvent || r.Object == nil:
 		return f, false
 	case s.event == evDelete: // remains one
+		r.Event = evDelete
 	case r.Event == evCreate || r.Event == evEnter || r.Event == evUpdate || r.Event == evLeave || r.Event == evDelete:
-		f.event = r.Event
 	default:
 		return f, false
 	}
-	if f.tail, ok = s.encode(r.Object, r.Original); !ok {
+	tail, ok := s.encode(r.Object, r.Original)
+	if !ok {
 		s.hub.log.Debug("live query hook gave an object that the client may not see", "class", s.class)
 	}
-	return f, ok
+	return frame{sub, newPayload(r.Event, tail)}, ok
 }
 
 // hook asks the hooks of the class about the event.
@@ -393,21 +393,19 @@ func copyValue(v parse.Value) (parse.Value, bool) {
 	return v, false
 }
 
-// complete appends the frame of a story to buf. A panic, which only a fault of
-// the server can cause, ends the client alone.
-func (c *client) complete(buf []byte, f *frame) (out []byte) {
-	out = buf
+// complete adds the frame of a story to b. A panic, which only a fault of the
+// server can cause, ends the client alone.
+func (c *client) complete(b *batch, f *frame) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.hub.log.Error("live query event panicked", "panic", p, "stack", string(debug.Stack()))
 			c.close(websocket.StatusInternalError, "internal error")
-			out = buf
 		}
 	}()
 	if made, ok := c.tellStory(c.ctx, f); ok {
-		out = made.appendTo(buf)
+		made.hold(&c.hub.waiting)
+		b.add(&made, &c.hub.waiting)
 	}
-	return out
 }
 
 // tellStory makes the frame of a story. It ends when the client goes.

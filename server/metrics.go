@@ -79,6 +79,7 @@ func (s *Server) exposeLive(w *text.Writer) {
 		w.One("pargo_livequery_subscriptions", "gauge", "Subscriptions of all clients.", float64(l.Subscriptions))
 		w.One("pargo_livequery_distinct_queries", "gauge", "Queries after equal ones are merged.", float64(l.DistinctQueries))
 		w.One("pargo_livequery_queue_bytes", "gauge", "Bytes that wait to be written to clients.", float64(l.QueuedBytes))
+		w.One("pargo_livequery_waiting_bytes", "gauge", "Memory that they take: what clients share counts once.", float64(l.WaitingBytes))
 		w.One("pargo_livequery_events_total", "counter", "Events queued for clients.", float64(l.Events))
 		w.One("pargo_livequery_dropped_total", "counter", "Changes lost to overflow, and clients closed for being slow.", float64(l.Dropped))
 		w.One("pargo_livequery_replayed_total", "counter", "Events told again to clients that came back.", float64(l.Replayed))

@@ -26,6 +26,8 @@ type LiveQueryOptions struct {
 	KeyPairs         map[string]string `json:"keyPairs"`
 	WebsocketTimeout int               `json:"websocketTimeout"` // ms between pings
 	QueueBytes       int               `json:"queueBytes"`       // per client
+	// TotalQueueBytes bounds the memory that waits for all clients (0: 256 MiB).
+	TotalQueueBytes int64 `json:"totalQueueBytes"`
 	// MaxSubscriptions bounds the subscriptions of all clients (0: 250,000).
 	MaxSubscriptions int `json:"maxSubscriptions"`
 	// ResumeWindow is how many seconds a client that lost its connection may
@@ -102,6 +104,9 @@ func (c *Config) checkLive(p *Problems) {
 	l, s := &c.LiveQuery, &c.LiveQueryServerOptions
 	if ms := l.RegexTimeout; ms != nil && *ms < 0 {
 		p.addf("liveQuery.regexTimeout must not be negative, it is %d.", *ms)
+	}
+	if s.QueueBytes < 0 || s.TotalQueueBytes < 0 {
+		p.addf("liveQueryServerOptions.queueBytes and totalQueueBytes must not be negative.")
 	}
 	if s.MaxSubscriptions < 0 {
 		p.addf("liveQueryServerOptions.maxSubscriptions must not be negative.")

@@ -56,6 +56,7 @@ func TestLiveQueryOptions(t *testing.T) {
 		"another app":            {`{"appId":"a","liveQueryServerOptions":{"appId":"b"}}`, "liveQueryServerOptions.appId must be that of the server"},
 		"another key":            {`{"masterKey":"a","liveQueryServerOptions":{"masterKey":"b"}}`, "liveQueryServerOptions.masterKey must be that of the server"},
 		"another server":         {`{"liveQueryServerOptions":{"serverURL":"http://b/parse"}}`, "liveQueryServerOptions.serverURL must be that of the server"},
+		"no room for events":     {`{"liveQueryServerOptions":{"totalQueueBytes":-1}}`, "liveQueryServerOptions.queueBytes and totalQueueBytes must not be negative."},
 		"no subscriptions":       {`{"liveQueryServerOptions":{"maxSubscriptions":-1}}`, "liveQueryServerOptions.maxSubscriptions must not be negative."},
 		"no time":                {`{"liveQueryServerOptions":{"cacheTimeout":0}}`, "cacheTimeout must be greater than 0"},
 		"no port":                {`{"liveQueryServerOptions":{"port":70000}}`, "port must be between 0 and 65535"},
