@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/cache"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/guard"
 	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/installation"
@@ -94,6 +96,8 @@ type Server struct {
 	// conns are the limits of connections, bodyMemory what large bodies may take.
 	conns      guard.Limits
 	bodyMemory int64
+	// lane is that of all that takes long.
+	lane *fair.Lane
 	// embedded: the database is this process's own. Nobody else changes it, and
 	// it has unique indexes without regard to case.
 	embedded bool
@@ -211,7 +215,12 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, err
 	}
 	s.store, s.guard = storage.Guarded(ctx, s.store, storage.GuardOptions{InFlight: use.MaxInFlight, Stall: use.Stall, Log: s.log})
-	s.store = storage.Laned(storage.Observed(s.store, s.stats))
+	s.lane = fair.NewLane(fair.Cores(runtime.GOMAXPROCS(0)))
+	patterns := s.lane
+	if db, err := cfg.Database(); err == nil && db.Kind == config.MongoDB {
+		patterns = nil // it matches them itself
+	}
+	s.store = storage.Laned(storage.Observed(s.store, s.stats), patterns)
 	gate, err := newGate(cfg)
 	if err != nil {
 		return nil, err
@@ -285,7 +294,7 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if err != nil {
 		return err
 	}
-	o.BodyMemory, o.Extend = s.bodyMemory, s.conns.Extend
+	o.BodyMemory, o.Lane, o.Extend = s.bodyMemory, s.lane, s.conns.Extend
 	o.PublicExplain = use.AllowPublicExplain
 	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now
 	if cfg.EnableProductPurchaseLegacyAPI {
@@ -448,6 +457,7 @@ func (s *Server) services(p parts) (*objects.Service, *auth.Service, error) {
 	ao := auth.Options{
 		SessionLength:                sessionLength,
 		Passwords:                    algorithm,
+		Lane:                         s.lane,
 		ExtendOnUse:                  s.cfg.ExtendSessionOnUse,
 		Providers:                    p.providers,
 		EnableAnonymous:              s.cfg.EnableAnonymousUsers,

@@ -2,6 +2,9 @@ package access
 
 import "net/netip"
 
+// ClientBits are those of an IPv6 address that are one client's.
+const ClientBits = 64
+
 // Network names the network of one client: an IPv4 address, or the first bits
 // of an IPv6 one, since all addresses of a /64 are a single client's to choose
 // from. What is no address stands for itself.

@@ -14,6 +14,7 @@ import (
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/cache"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
@@ -35,6 +36,9 @@ type Options struct {
 	// HashSlots is how many hashes are computed at a time; 0: three quarters
 	// of the cores.
 	HashSlots int
+	// Lane is where the passwords are compared of those who have failed lately;
+	// nil: there is nothing else that they have to wait for.
+	Lane *fair.Lane
 	// Providers judge authData, by name. EnableAnonymous adds "anonymous".
 	Providers       map[string]cloudcode.AuthProvider
 	EnableAnonymous bool
@@ -125,7 +129,7 @@ func New(objs *objects.Service, o Options) (*Service, error) {
 	}
 	s := &Service{
 		objs: objs, o: o, cache: newCache(o.CacheSize), node: parse.NewObjectID(20),
-		hash: newHasher(o.Passwords, o.HashSlots),
+		hash: newHasher(o.Passwords, o.HashSlots, o.Lane),
 	}
 	s.graph = &graph{
 		store: objs.Store, class: func() *schema.Class { return s.class(roleClass) },

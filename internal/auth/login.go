@@ -141,7 +141,7 @@ func (s *Service) compare(ctx context.Context, g *guess, plain, hash string) (bo
 	case g == nil:
 		return s.hash.verify(ctx, plain, hash)
 	case g.suspect:
-		return s.hash.verifySuspect(ctx, plain, hash)
+		return s.hash.verifySuspect(ctx, g.from, plain, hash)
 	}
 	return s.hash.verifyFrom(ctx, g.from, plain, hash)
 }

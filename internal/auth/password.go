@@ -2,23 +2,25 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"sync/atomic"
 	"time"
 
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 )
 
 // hasher computes password hashes, only so many at a time that other requests
 // find a free core: a storm of logins waits, within a bound, instead of
-// starving everybody else.
+// starving everybody else. Who has had least of it is next.
 type hasher struct {
 	algorithm Algorithm
-	slots     turns
+	slots     *fair.Queue
 	// suspects is the turn of those who have failed lately: one at a time, and
-	// few of them wait, so that guesses do not hold up those who know their passwords.
-	suspects chan struct{}
-	doubted  atomic.Int64
+	// few of them wait, so that guesses do not hold up those who know their
+	// passwords. They go in the lane of all that may wait.
+	suspects *fair.Queue
+	lane     *fair.Lane
 	// dummy is compared against when there is no user, so that the time of an
 	// answer does not tell who exists. It costs what new hashes do.
 	dummy string
@@ -33,12 +35,24 @@ const minQueue, queuePerSlot = 1024, 256
 // quarter of them, and of two cores one, stays for everything else.
 func hashSlots(cores int) int { return max(1, cores*3/4) }
 
-func newHasher(a Algorithm, slots int) *hasher {
+func newHasher(a Algorithm, slots int, lane *fair.Lane) *hasher {
 	slots = max(1, slots)
 	return &hasher{
-		algorithm: a, suspects: make(chan struct{}, 1), dummy: a.dummy(),
-		slots: turns{free: slots, queue: max(minQueue, slots*queuePerSlot), lines: map[string][]*waiter{}},
+		algorithm: a, dummy: a.dummy(), lane: lane,
+		slots: fair.NewQueue(int64(slots), max(minQueue, slots*queuePerSlot)), suspects: fair.NewQueue(1, suspectQueue),
 	}
+}
+
+// take waits for a place in a queue and returns what gives it back.
+func take(ctx context.Context, q *fair.Queue, from string) (leave func(), err error) {
+	if err := q.Acquire(ctx, from, 1); err != nil {
+		if errors.Is(err, fair.ErrFull) {
+			err = errTooManyPasswords()
+		}
+		return nil, err
+	}
+	began := time.Now()
+	return func() { q.Release(from, 1, int64(time.Since(began))) }, nil
 }
 
 func errTooManyPasswords() error {
@@ -50,37 +64,44 @@ func errTooManyPasswords() error {
 
 // hash returns a new hash of a password.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	if _, err := h.slots.acquire(ctx, ""); err != nil {
+	leave, err := take(ctx, h.slots, "")
+	if err != nil {
 		return "", err
 	}
-	defer h.slots.release()
+	defer leave()
 	return h.algorithm.hash(password)
 }
 
 // verify reports whether the password belongs to the hash, whatever algorithm
 // it is of. An empty hash costs the time of a comparison and is never right.
 func (h *hasher) verify(ctx context.Context, password, hash string) (bool, error) {
-	if _, err := h.slots.acquire(ctx, ""); err != nil {
+	return h.verifyAs(ctx, "", password, hash)
+}
+
+// verifyAs is verify for somebody in a line of its own.
+func (h *hasher) verifyAs(ctx context.Context, line, password, hash string) (bool, error) {
+	leave, err := take(ctx, h.slots, line)
+	if err != nil {
 		return false, err
 	}
-	defer h.slots.release()
+	defer leave()
 	return h.compare(password, hash), nil
 }
 
 // verifyFrom is verify for somebody of whom only is known where he comes from.
 // Should others from there be found wrong while he waits, he is a suspect, too.
 func (h *hasher) verifyFrom(ctx context.Context, from, password, hash string) (bool, error) {
-	doubted, err := h.slots.acquire(ctx, from)
+	leave, err := take(ctx, h.slots, from)
+	if errors.Is(err, fair.ErrDismissed) {
+		return h.verifySuspect(ctx, from, password, hash)
+	}
 	if err != nil {
 		return false, err
 	}
-	if doubted {
-		return h.verifySuspect(ctx, password, hash)
-	}
-	defer h.slots.release()
+	defer leave()
 	ok := h.compare(password, hash)
 	if !ok {
-		h.slots.doubt(from)
+		h.slots.Dismiss(from)
 	}
 	return ok, nil
 }
@@ -93,33 +114,36 @@ func (h *hasher) compare(password, hash string) bool {
 	return matches(password, hash)
 }
 
-// suspectQueue is how many suspects may wait.
-const suspectQueue = 32
+// suspectQueue is how many suspects may wait, suspectLine is the line of that
+// one of them whose turn it is.
+const (
+	suspectQueue = 32
+	suspectLine  = "suspects"
+)
 
 // verifySuspect is verify for who has failed lately. Each comparison is
 // followed by a rest of the same length: guesses take half a core at most.
-func (h *hasher) verifySuspect(ctx context.Context, password, hash string) (bool, error) {
-	if h.doubted.Add(1) > suspectQueue {
-		h.doubted.Add(-1)
-		return false, errTooManyPasswords()
+func (h *hasher) verifySuspect(ctx context.Context, from, password, hash string) (bool, error) {
+	leave, err := take(ctx, h.suspects, from)
+	if err != nil {
+		return false, err
 	}
-	select {
-	case h.suspects <- struct{}{}:
-		h.doubted.Add(-1)
-	case <-ctx.Done():
-		h.doubted.Add(-1)
-		return false, ctx.Err()
+	turn, err := h.lane.Enter(ctx, from)
+	if err != nil {
+		leave()
+		return false, err
 	}
 	began := time.Now()
-	ok, err := h.verify(ctx, password, hash)
-	time.AfterFunc(time.Since(began), func() { <-h.suspects })
+	ok, err := h.verifyAs(ctx, suspectLine, password, hash)
+	turn.Leave()
+	time.AfterFunc(time.Since(began), leave)
 	return ok, err
 }
 
 // renewable reports whether a hash should be replaced by one of the algorithm
 // in force, now that the password is known. That can wait for a quiet moment.
 func (h *hasher) renewable(password, hash string) bool {
-	return h.slots.idle() && h.algorithm.renews(password, hash)
+	return h.slots.Waiting() == 0 && h.algorithm.renews(password, hash)
 }
 
 // renewHash gives a user who has just proved to know the password a hash of

@@ -17,8 +17,9 @@ import (
 
 // The hasher's bound cannot be seen from outside without taking seconds.
 func TestHasherIsBounded(t *testing.T) {
-	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1)
-	if _, err := h.slots.acquire(t.Context(), ""); err != nil {
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1, nil)
+	leave, err := take(t.Context(), h.slots, "")
+	if err != nil {
 		t.Fatal(err)
 	}
 	over, cancel := context.WithCancel(t.Context())
@@ -29,7 +30,7 @@ func TestHasherIsBounded(t *testing.T) {
 	if _, err := h.verify(over, "x", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("verify: %v", err)
 	}
-	h.slots.release()
+	leave()
 	hash, err := h.hash(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
@@ -41,22 +42,24 @@ func TestHasherIsBounded(t *testing.T) {
 
 // What does not fit into the queue is told so, instead of waiting for ever.
 func TestHasherQueueIsBounded(t *testing.T) {
-	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2)
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2, nil)
+	var leave func()
 	for range 2 {
-		if _, err := h.slots.acquire(t.Context(), ""); err != nil {
+		var err error
+		if leave, err = take(t.Context(), h.slots, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for range h.slots.queue {
+	for range minQueue {
 		wg.Go(func() {
 			if _, err := h.hash(ctx, "x"); !errors.Is(err, context.Canceled) {
 				t.Errorf("in the queue: %v", err)
 			}
 		})
 	}
-	for h.slots.waits() < h.slots.queue {
+	for h.slots.Waiting() < minQueue {
 		runtime.Gosched()
 	}
 	_, err := h.verify(t.Context(), "x", "")
@@ -69,7 +72,7 @@ func TestHasherQueueIsBounded(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	h.slots.release()
+	leave()
 	if _, err := h.hash(t.Context(), "x"); err != nil {
 		t.Errorf("after the storm: %v", err)
 	}
@@ -81,7 +84,7 @@ func TestHasherQueueIsBounded(t *testing.T) {
 // A comparison with the dummy must cost what one with a real hash does.
 func TestDummyCostsAsMuch(t *testing.T) {
 	for _, cost := range []int{bcrypt.MinCost, 5} {
-		h := newHasher(Algorithm{Cost: cost}, 1)
+		h := newHasher(Algorithm{Cost: cost}, 1, nil)
 		if got, err := bcrypt.Cost([]byte(h.dummy)); err != nil || got != cost {
 			t.Errorf("cost %d: %d, %v", cost, got, err)
 		}
@@ -94,15 +97,18 @@ func TestDummyCostsAsMuch(t *testing.T) {
 // TestSuspectsWait: who has failed lately is checked one at a time, in a
 // bounded queue, and does not keep others from the slots.
 func TestSuspectsWait(t *testing.T) {
-	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2)
-	h.suspects <- struct{}{} // one is being checked
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 2, nil)
+	leave, err := take(t.Context(), h.suspects, "") // one is being checked
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var refused, ended atomic.Int64
 	for range suspectQueue + 5 {
 		wg.Go(func() {
-			switch _, err := h.verifySuspect(ctx, "x", ""); {
+			switch _, err := h.verifySuspect(ctx, "net", "x", ""); {
 			case parse.CodeOf(err) == parse.RequestLimitExceeded:
 				refused.Add(1)
 			case errors.Is(err, context.Canceled):
@@ -125,72 +131,21 @@ func TestSuspectsWait(t *testing.T) {
 	if refused.Load() != 5 || ended.Load() != suspectQueue {
 		t.Errorf("%d refused, %d ended", refused.Load(), ended.Load())
 	}
-	<-h.suspects
-	if _, err := h.verifySuspect(t.Context(), "x", ""); err != nil {
+	leave()
+	if _, err := h.verifySuspect(t.Context(), "net", "x", ""); err != nil {
 		t.Errorf("the next: %v", err)
-	}
-}
-
-// TestTurns: those who wait come in turn by where they come from, and with one
-// who was wrong, all from there are doubted.
-func TestTurns(t *testing.T) {
-	s := turns{free: 1, queue: 100, lines: map[string][]*waiter{}}
-	if _, err := s.acquire(t.Context(), "a"); err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan string, 100)
-	var wg sync.WaitGroup
-	wait := func(ctx context.Context, from string) {
-		n := s.waits()
-		wg.Go(func() {
-			switch doubted, err := s.acquire(ctx, from); {
-			case err != nil:
-				got <- from + " left"
-			case doubted:
-				got <- from + " doubted"
-			default:
-				got <- from
-			}
-		})
-		for s.waits() == n {
-			runtime.Gosched()
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	wait(ctx, "c")
-	for range 3 {
-		wait(t.Context(), "a")
-	}
-	wait(t.Context(), "b")
-	wait(t.Context(), "")
-	wait(t.Context(), "b")
-	next := func(want string) {
-		t.Helper()
-		if s := <-got; s != want {
-			t.Fatalf("%q, want %q", s, want)
-		}
-	}
-	cancel()
-	next("c left")
-	for _, want := range []string{"a", "b", "", "a", "b"} {
-		s.release()
-		next(want)
-	}
-	s.doubt("b")
-	s.doubt("a")
-	next("a doubted")
-	wg.Wait()
-	if s.release(); s.waits() != 0 || s.free != 1 || len(s.lines)+len(s.order) > 0 {
-		t.Errorf("%d wait, %d slots, %v, %v", s.waits(), s.free, s.lines, s.order)
 	}
 }
 
 // TestDoubtedGuesses: of many first guesses of one network at a time, one is
 // compared; the others wait among the suspects.
 func TestDoubtedGuesses(t *testing.T) {
-	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1)
-	h.suspects <- struct{}{} // which are not let on
-	if _, err := h.slots.acquire(t.Context(), "x"); err != nil {
+	h := newHasher(Algorithm{Cost: bcrypt.MinCost}, 1, nil)
+	if _, err := take(t.Context(), h.suspects, ""); err != nil { // which are not let on
+		t.Fatal(err)
+	}
+	leave, err := take(t.Context(), h.slots, "x")
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -210,10 +165,10 @@ func TestDoubtedGuesses(t *testing.T) {
 			}
 		})
 	}
-	for h.slots.waits() < suspectQueue+11 {
+	for h.slots.Waiting() < suspectQueue+11 {
 		runtime.Gosched()
 	}
-	h.slots.release()
+	leave()
 	for refused.Load() < 10 || wrong.Load() < 1 {
 		runtime.Gosched()
 	}

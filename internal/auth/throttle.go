@@ -47,7 +47,7 @@ var DefaultThrottle = Throttle{
 // Bits of an IPv6 address that are one client's; under siege those that one
 // subscriber of a provider may get.
 const (
-	clientBits = 64
+	clientBits = access.ClientBits
 	siegeBits  = 48
 )
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -31,9 +32,12 @@ type Judge interface {
 // of them at once would take all connections and cores from everybody else.
 // Queries inside of transactions, which no client can send, do not wait.
 //
+// Where it is this process that matches them, they go in the lane of all that
+// takes long; nil: there is none.
+//
 // Clients get code 155 with status 503 when too many wait.
-func Laned(s Store) Store {
-	l := &laned{Store: s, turn: make(chan struct{}, 1), costly: query.Costly}
+func Laned(s Store, lane *fair.Lane) Store {
+	l := &laned{Store: s, turn: make(chan struct{}, 1), costly: query.Costly, lane: lane}
 	if j := as[Judge](s); j != nil {
 		l.costly = j.Costly
 	}
@@ -43,6 +47,7 @@ func Laned(s Store) Store {
 type laned struct {
 	Store
 	costly  func(query.Node) bool
+	lane    *fair.Lane
 	turn    chan struct{}
 	waiting atomic.Int64
 }
@@ -122,8 +127,14 @@ func (l *laned) enter(ctx context.Context, where query.Node) (leave func(), err 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	turn, err := l.lane.Enter(ctx, "")
+	if err != nil {
+		<-l.turn
+		return nil, err
+	}
 	began := time.Now()
 	return func() {
+		turn.Leave()
 		if took := time.Since(began); took > slowRest {
 			time.AfterFunc(took, func() { <-l.turn })
 			return

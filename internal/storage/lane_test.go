@@ -6,8 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/internal/storage/storagetest"
 	"github.com/pargo-baas/pargo/parse"
@@ -68,7 +70,7 @@ func TestSlowLane(t *testing.T) {
 				running.Add(-1)
 				done.Add(1)
 			}}
-			l := storage.Laned(tt.wrap(inner))
+			l := storage.Laned(tt.wrap(inner), nil)
 			one := func() {
 				_, err := l.Count(t.Context(), nil, tt.slow, nil)
 				if parse.CodeOf(err) == parse.RequestLimitExceeded {
@@ -112,3 +114,25 @@ func TestSlowLane(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestSharedLane: slow patterns go in the lane of all that takes long.
+func TestSharedLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lane := fair.NewLane(1)
+		turn, err := lane.Enter(t.Context(), "another")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner := &held{able: able{Store: storagetest.NewModel(), calls: map[string]int{}}, count: func() {}}
+		l := storage.Laned(inner, lane)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Count(ctx, nil, pattern(t, `^(?=a)(a+)+$`), nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while another is at work: %v", err)
+		}
+		turn.Leave()
+		if _, err := l.Count(t.Context(), nil, pattern(t, `^(?=a)(a+)+$`), nil); err != nil {
+			t.Error(err)
+		}
+	})
+}

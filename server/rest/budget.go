@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 )
 
@@ -18,6 +18,8 @@ const (
 	// which size on the values that it is decoded into: there are not enough
 	// connections to do harm by smaller ones.
 	largeBody, largeValue = 16 << 10, 64 << 10
+	// longDecode is from which size on values take long to be decoded into: some milliseconds.
+	longDecode = 2 << 20
 	// copies is how often the values of a body are there: as they came, and as
 	// what is made of them.
 	copies = 3
@@ -34,23 +36,24 @@ const (
 type budget struct {
 	limit int64
 	read  atomic.Int64
-	// decoded is first come, first served, so that a large body is not
-	// passed by smaller ones for ever.
-	decoded *semaphore.Weighted
-	waiting atomic.Int64 // for decoded
+	// decoded goes to networks in turn, and a large body is not passed by
+	// smaller ones for ever.
+	decoded *fair.Queue
+	lane    *fair.Lane // of what takes long to be decoded
 	after   func(time.Duration, func()) *time.Timer
 }
 
-func newBudget(limit int64) *budget {
+func newBudget(limit int64, lane *fair.Lane) *budget {
 	if limit <= 0 {
 		limit = DefaultBodyMemory
 	}
-	return &budget{limit: limit, decoded: semaphore.NewWeighted(limit), after: time.AfterFunc}
+	return &budget{limit: limit, decoded: fair.NewQueue(limit, 0), lane: lane, after: time.AfterFunc}
 }
 
 // share is what one request has of the budget.
 type share struct {
 	read, decoded int64
+	from          string    // the network that has decoded
 	began         time.Time // of the use of decoded
 }
 
@@ -75,25 +78,29 @@ func (b *budget) grow(s *share, n int) error {
 	return nil
 }
 
-// decode takes room for the values of a body.
-func (b *budget) decode(ctx context.Context, s *share, body []byte) error {
+// decode takes room for the values of a body that came from an address, and
+// waits for the turn of what takes long, which the caller leaves when it has
+// decoded the body.
+func (b *budget) decode(ctx context.Context, s *share, body []byte, ip func() string) (fair.Turn, error) {
 	size := parse.DecodedSize(body)
 	if size <= largeValue {
-		return nil
+		return fair.Turn{}, nil
 	}
-	need := min(copies*int64(size), b.limit)
-	if !b.decoded.TryAcquire(need) {
-		ctx, cancel := context.WithTimeout(ctx, decodeWait)
-		defer cancel()
-		b.waiting.Add(1)
-		err := b.decoded.Acquire(ctx, need)
-		b.waiting.Add(-1)
-		if err != nil {
-			return errBusy()
-		}
+	ctx, cancel := context.WithTimeout(ctx, decodeWait)
+	defer cancel()
+	need, from := min(copies*int64(size), b.limit), access.Network(ip(), access.ClientBits)
+	if err := b.decoded.Acquire(ctx, from, need); err != nil {
+		return fair.Turn{}, errBusy()
 	}
-	s.decoded, s.began = need, time.Now()
-	return nil
+	s.decoded, s.from, s.began = need, from, time.Now()
+	if size < longDecode {
+		return fair.Turn{}, nil
+	}
+	turn, err := b.lane.Enter(ctx, from)
+	if err != nil {
+		return fair.Turn{}, errBusy()
+	}
+	return turn, nil
 }
 
 // free gives a share back.
@@ -101,12 +108,14 @@ func (b *budget) free(s *share) {
 	if s.read > 0 {
 		b.read.Add(-s.read)
 	}
-	switch n := s.decoded; {
-	case n == 0:
-	case n >= b.limit/restFrom && b.waiting.Load() > 0:
-		b.after(min(time.Since(s.began), longestRest), func() { b.decoded.Release(n) })
-	default:
-		b.decoded.Release(n)
+	if n, from := s.decoded, s.from; n > 0 {
+		took := time.Since(s.began)
+		give := func() { b.decoded.Release(from, n, took.Milliseconds()) }
+		if n >= b.limit/restFrom && b.decoded.Waiting() > 0 {
+			b.after(min(took, longestRest), give)
+		} else {
+			give()
+		}
 	}
 	*s = share{}
 }

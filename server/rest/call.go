@@ -194,9 +194,11 @@ func (c *call) readBody() (*parse.Map, error) {
 		return nil, &statusError{http.StatusBadRequest, "request aborted"}
 	}
 	c.bufs.in = buf
-	if err := c.h.bodies.decode(r.Context(), &c.share, buf); err != nil {
+	turn, err := c.h.bodies.decode(r.Context(), &c.share, buf, c.ip)
+	if err != nil {
 		return nil, err
 	}
+	defer turn.Leave()
 	if ct := r.Header.Get("Content-Type"); strings.HasPrefix(ct, "application/x-www-form-urlencoded") {
 		form, err := url.ParseQuery(string(buf))
 		if err != nil {
@@ -227,6 +229,9 @@ func (c *call) readBody() (*parse.Map, error) {
 	}
 	return nil, &statusError{http.StatusBadRequest, "the body must be a JSON object"}
 }
+
+// ip is the address of the client.
+func (c *call) ip() string { return c.h.o.ClientIP(c.req) }
 
 // tooLarge refuses a body without reading it.
 func (c *call) tooLarge() error {
@@ -366,7 +371,7 @@ func contextFrom(v parse.Value) (*parse.Map, error) {
 // identify makes the principal: keys, addresses, client key, session (reference 01 §2.3 to §2.6).
 func (c *call) identify(cr *credentials) error {
 	k := &c.h.o.Keys
-	ip := c.h.o.ClientIP(c.req)
+	ip := c.ip()
 	if s := first(c.req.Header, "X-Parse-Cloud-Context"); s != "" && c.context == nil {
 		m, err := contextFrom(s)
 		if err != nil {

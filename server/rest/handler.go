@@ -16,6 +16,7 @@ import (
 	"github.com/pargo-baas/pargo/internal/appconfig"
 	"github.com/pargo-baas/pargo/internal/auth"
 	"github.com/pargo-baas/pargo/internal/doctor"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/hooks"
 	"github.com/pargo-baas/pargo/internal/jobs"
 	"github.com/pargo-baas/pargo/internal/logstore"
@@ -72,6 +73,8 @@ type Options struct {
 	MaxBody   int64
 	// BodyMemory is what all large bodies together may take; 0: DefaultBodyMemory.
 	BodyMemory int64
+	// Lane is where what takes long waits for its turn; nil: nothing does.
+	Lane *fair.Lane
 	// Extend gives a part of an answer the time to be read; nil: nothing does.
 	Extend       func(http.ResponseWriter)
 	AllowOrigin  []string
@@ -151,7 +154,7 @@ type Handler struct {
 // New returns the handler of the API over the services.
 func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	o.MountPath = strings.TrimRight(o.MountPath, "/")
-	h := &Handler{o: o, objs: objs, auth: users, bodies: newBudget(o.BodyMemory), cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
+	h := &Handler{o: o, objs: objs, auth: users, bodies: newBudget(o.BodyMemory, o.Lane), cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)
 	h.routes = routeTable(o.Apple != nil)
 	h.requests = newRequests(h.routes)

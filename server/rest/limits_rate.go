@@ -144,7 +144,7 @@ func (c *call) rateKey(r *RateLimit, s sender, path string) string {
 			return "user:" + p.UserID
 		}
 	}
-	return "ip:" + access.Network(s.ip, 64)
+	return "ip:" + access.Network(s.ip, access.ClientBits)
 }
 
 var loginPath = regexp.MustCompile(`(?i)^/login/?$`)
