@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,11 +82,50 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c.http = &http.Client{Timeout: o.Timeout, Transport: &http.Transport{
 		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true,
-	}}
+	}, CheckRedirect: redirected}
 	return c, nil
 }
 
-var shared = netip.MustParsePrefix("100.64.0.0/10") // addresses of carriers' networks
+const maxRedirects = 10
+
+// redirected takes what proves that a call is the server's from a request that
+// goes to another host than the one that was declared.
+func redirected(next *http.Request, before []*http.Request) error {
+	if len(before) > maxRedirects {
+		return errors.New("too many redirects")
+	}
+	first := before[0].URL
+	if u := next.URL; u.Host == first.Host && u.Scheme == first.Scheme || u.Hostname() == first.Hostname() && u.Scheme == "https" {
+		return nil
+	}
+	for _, name := range [...]string{headerKey, headerID, headerTime, headerSignature} {
+		next.Header.Del(name)
+	}
+	return nil
+}
+
+// Headers of a call.
+const (
+	headerKey       = "X-Parse-Webhook-Key"
+	headerID        = "webhook-id"
+	headerTime      = "webhook-timestamp"
+	headerSignature = "webhook-signature"
+)
+
+// notPublic are addresses that look as if the internet knew them: of carriers'
+// networks, protocols, measurements and times to come, and those that gateways
+// turn into an IPv4 address, which may be private.
+var notPublic = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"),
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("fec0::/10"),
+}
 
 // public refuses addresses that the internet does not know.
 func public(address string) error {
@@ -94,7 +134,7 @@ func public(address string) error {
 		return err
 	}
 	a := ap.Addr().Unmap()
-	if !a.IsGlobalUnicast() || a.IsPrivate() || shared.Contains(a) {
+	if !a.IsGlobalUnicast() || a.IsPrivate() || slices.ContainsFunc(notPublic, func(p netip.Prefix) bool { return p.Contains(a) }) {
 		return fmt.Errorf("webhooks may not call %s: it is no public address", a)
 	}
 	return nil
@@ -115,7 +155,7 @@ var ErrFailed = errors.New("the webhook failed")
 func (c *Client) Send(ctx context.Context, target, id string, body []byte) ([]byte, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, failure(fmt.Sprintf("The webhook has no usable URL: %s", target), err)
+		return nil, failure("The webhook has no usable URL.", err)
 	}
 	b := c.breaker(u.Host)
 	if wait := b.admit(c.o.Now()); wait > 0 {
@@ -156,13 +196,13 @@ func (c *Client) post(ctx context.Context, target, id string, body []byte) (answ
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if c.o.Key != "" {
-		req.Header.Set("X-Parse-Webhook-Key", c.o.Key)
+		req.Header.Set(headerKey, c.o.Key)
 	}
 	if len(c.secret) > 0 {
 		at := strconv.FormatInt(c.o.Now().Unix(), 10)
-		req.Header.Set("webhook-id", id)
-		req.Header.Set("webhook-timestamp", at)
-		req.Header.Set("webhook-signature", "v1,"+Sign(c.secret, id, at, body))
+		req.Header.Set(headerID, id)
+		req.Header.Set(headerTime, at)
+		req.Header.Set(headerSignature, "v1,"+Sign(c.secret, id, at, body))
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -288,10 +288,20 @@ func TestGuards(t *testing.T) {
 		"http://[fd00::1]/":        "fd00::1: it is no public address",
 		"http://169.254.169.254/x": "169.254.169.254: it is no public address",
 		"http://100.64.0.1/":       "100.64.0.1: it is no public address",
-		"file:///etc/passwd":       "The webhook has no usable URL",
-		"nonsense":                 "The webhook has no usable URL",
+		"http://[::ffff:10.1.2.3]": "10.1.2.3: it is no public address",
+		// Gateways lead from these to any IPv4 address.
+		"http://[64:ff9b::a01:203]/":    "64:ff9b::a01:203: it is no public address",
+		"http://[64:ff9b:1::a01:203]/":  "64:ff9b:1::a01:203: it is no public address",
+		"http://[2002:a01:203::1]/":     "2002:a01:203::1: it is no public address",
+		"http://[fec0::1]/":             "fec0::1: it is no public address",
+		"http://198.18.0.1/":            "198.18.0.1: it is no public address",
+		"http://192.0.0.192/":           "192.0.0.192: it is no public address",
+		"http://240.0.0.1/":             "240.0.0.1: it is no public address",
+		"ftp://u:pw@host/?token=secret": "The webhook has no usable URL",
+		"file:///etc/passwd":            "The webhook has no usable URL",
+		"nonsense":                      "The webhook has no usable URL",
 	} {
-		if _, err := blocked.Send(t.Context(), target, "m", nil); err == nil || !strings.Contains(err.Error(), text) || !errors.Is(err, webhook.ErrFailed) {
+		if _, err := blocked.Send(t.Context(), target, "m", nil); err == nil || !strings.Contains(err.Error(), text) || !errors.Is(err, webhook.ErrFailed) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
@@ -303,6 +313,45 @@ func TestGuards(t *testing.T) {
 	c := client(t, webhook.Options{Timeout: 10 * time.Millisecond})
 	if _, err := c.Send(t.Context(), slow.URL, "m", nil); parse.CodeOf(err) != parse.ScriptFailed || !strings.Contains(err.Error(), "cannot be reached") {
 		t.Error(err)
+	}
+}
+
+// TestRedirects: what proves that a call is the server's goes to the host that
+// was declared, and to no other that it may name.
+func TestRedirects(t *testing.T) {
+	end := newHook(t, `{"success":1}`)
+	there := newHook(t, ``)
+	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/end":
+			there.Config.Handler.ServeHTTP(w, r)
+		case "/loop":
+			http.Redirect(w, r, "/loop", http.StatusTemporaryRedirect)
+		default:
+			http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusTemporaryRedirect)
+		}
+	}))
+	defer here.Close()
+	c := client(t, webhook.Options{Key: "key", Secret: "secret"})
+	secrets := []string{"X-Parse-Webhook-Key", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
+	if _, err := c.Send(t.Context(), here.URL+"/?to=/end", "m", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range secrets {
+		if there.header.Get(name) == "" {
+			t.Errorf("on the same host %s is missing", name)
+		}
+	}
+	if _, err := c.Send(t.Context(), here.URL+"/?to="+end.URL, "m", []byte("{}")); err != nil || end.got != "{}" {
+		t.Fatal(err, end.got)
+	}
+	for _, name := range secrets {
+		if got := end.header.Get(name); got != "" {
+			t.Errorf("another host gets %s: %s", name, got)
+		}
+	}
+	if _, err := c.Send(t.Context(), here.URL+"/loop", "m", nil); err == nil {
+		t.Error("redirects without end are followed")
 	}
 }
 
