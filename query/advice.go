@@ -123,6 +123,8 @@ const (
 	QueryPlannerExtended Verbosity = "queryPlannerExtended"
 	ExecutionStats       Verbosity = "executionStats"
 	AllPlansExecution    Verbosity = "allPlansExecution"
+	// Outline is the plan without figures, which count what its reader may not see.
+	Outline Verbosity = "outline"
 )
 
 // explainParam reads explain, which is for those who may see how the database works.
@@ -133,13 +135,16 @@ func explainParam(v parse.Value, sc Scope) (Verbosity, error) {
 	if !sc.Master && !sc.Explain {
 		return "", parse.Errorf(parse.InvalidQuery, "Using the explain query parameter requires the master key")
 	}
-	switch v {
-	case true, "true":
-		return AllPlansExecution, nil // as the drivers of MongoDB take it
+	x := AllPlansExecution // of true, as the drivers of MongoDB take it
+	if v != true && v != "true" {
+		s, _ := v.(string)
+		x = Verbosity(s)
 	}
-	s, _ := v.(string)
-	switch x := Verbosity(s); x {
+	switch x {
 	case QueryPlanner, QueryPlannerExtended, ExecutionStats, AllPlansExecution:
+		if !sc.Master {
+			return Outline, nil
+		}
 		return x, nil
 	}
 	return "", parse.Errorf(parse.InvalidQuery, "Invalid value for explain")

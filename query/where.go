@@ -47,7 +47,8 @@ func (l Limits) withDefaults() Limits {
 // maintenance key alone.
 type Scope struct {
 	Master, Maintenance bool
-	// Explain: whoever asks may ask for plans; the master key always may.
+	// Explain: whoever asks may ask for the outlines of plans. The master key may
+	// always ask, and for all of them.
 	Explain bool
 }
 

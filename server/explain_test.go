@@ -45,6 +45,16 @@ func TestExplain(t *testing.T) {
 		{Name: "for everybody", Config: public, Steps: after(indexed,
 			scenario.Step{Name: "client", Path: "/classes/A", Query: map[string]string{"explain": "true"}, JSON: `{"results":{"queryPlanner":"*","...":0}}`},
 			scenario.Step{Name: "odd value", Path: "/classes/A", Query: map[string]string{"explain": "x"}, Code: parse.InvalidQuery, Error: "Invalid value for explain"},
+			// Rows that were read are those of others, too.
+			scenario.Step{
+				Name: "no statistics", Path: "/classes/A", Query: map[string]string{"explain": "executionStats", "where": `{"s":"x"}`}, JSON: `{"results":{"queryPlanner":"*","...":0}}`,
+				Lacks: []string{"executionStats\"", "Rows", "Cost", "serverInfo"},
+			},
+			scenario.Step{Name: "permission to aggregate", Method: "PUT", Path: "/schemas/A", As: "master", Body: `{"classLevelPermissions":{"aggregate":{"*":true}}}`},
+			scenario.Step{
+				Name: "nor of aggregates", Path: "/aggregate/A", Query: map[string]string{"explain": `"allPlansExecution"`, "pipeline": `[{"$group":{"_id":"$s"}}]`},
+				JSON: `{"results":[{"queryPlanner":"*","...":0}]}`, Lacks: []string{"executionStats\"", "Rows", "Cost", "serverInfo"},
+			},
 		)},
 	})
 }

@@ -183,6 +183,10 @@ func (d *DB) explainCommand(ctx context.Context, command bson.D, a *query.Advice
 	if a != nil && a.Read != 0 {
 		opts.SetReadPreference(readPreference(a.Read))
 	}
+	outline := v == query.Outline
+	if outline {
+		v = query.QueryPlanner
+	}
 	raw, err := d.db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: string(v)}}, opts).Raw()
 	if err != nil {
 		return nil, err
@@ -191,5 +195,14 @@ func (d *DB) explainCommand(ctx context.Context, command bson.D, a *query.Advice
 	if err != nil {
 		return nil, err
 	}
-	return parse.DecodeMap(text, parse.Limits{Depth: 1000, Keys: 1 << 20, Values: 1 << 30})
+	doc, err := parse.DecodeMap(text, parse.Limits{Depth: 1000, Keys: 1 << 20, Values: 1 << 30})
+	if err == nil && outline {
+		// MongoDB's planner gives no figures; FerretDB's is PostgreSQL's, with its costs.
+		doc.Delete("serverInfo")
+		v, _ := doc.Get("queryPlanner")
+		if planner, ok := v.(*parse.Map); ok {
+			planner.Delete("Plan")
+		}
+	}
+	return doc, err
 }

@@ -97,7 +97,7 @@ func (d *DB) ExplainAggregate(ctx context.Context, a *storage.Aggregate, v query
 	}
 	var p parse.Value
 	err = d.read(ctx, "explain", a.Class.Name, func(ctx context.Context, q querier) error {
-		p, err = plan(ctx, q, string(g.SQL), g.Args, analyzes(v))
+		p, err = plan(ctx, q, string(g.SQL), g.Args, v)
 		return err
 	})
 	if err != nil {

@@ -13,9 +13,16 @@ import (
 
 var _ storage.Explainer = (*session)(nil)
 
-// plan asks for the plan of a statement; with analyze, the database runs it.
-func plan(ctx context.Context, q querier, sql string, args []any, analyze bool) (v parse.Value, err error) {
-	_, err = each(ctx, q, "EXPLAIN ("+pick(analyze, "ANALYZE, BUFFERS, ", "")+"FORMAT JSON) "+sql, args, func(raw [][]byte, _ []int16) (bool, error) {
+// plan asks for the plan of a statement; the database runs it if figures of that are wanted.
+func plan(ctx context.Context, q querier, sql string, args []any, verbosity query.Verbosity) (v parse.Value, err error) {
+	options := ""
+	switch {
+	case analyzes(verbosity):
+		options = "ANALYZE, BUFFERS, "
+	case verbosity == query.Outline:
+		options = "COSTS OFF, "
+	}
+	_, err = each(ctx, q, "EXPLAIN ("+options+"FORMAT JSON) "+sql, args, func(raw [][]byte, _ []int16) (bool, error) {
 		v, err = parse.Decode(raw[0], storedLimits)
 		return true, err
 	})
@@ -45,7 +52,7 @@ func (d *DB) explain(ctx context.Context, q querier, f *storage.Find, v query.Ve
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan(ctx, q, s.sql, s.args, analyzes(v))
+	p, err := plan(ctx, q, s.sql, s.args, v)
 	if err != nil {
 		return nil, err
 	}
