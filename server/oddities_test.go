@@ -74,3 +74,15 @@ func TestHintOfHidden(t *testing.T) {
 		{Name: "master", As: "master", Path: "/classes/A", Query: map[string]string{"hint": "hidden", "where": `{"secret":2}`}, JSON: `{"results":[{"n":1,"secret":2,"...":0}]}`},
 	}}})
 }
+
+// TestSameMistakeEachTime: of several mistakes the same one is told each time.
+func TestSameMistakeEachTime(t *testing.T) {
+	s := scenario.Start(t, "sqlite::memory:", open, nil)
+	s.Do(t, &scenario.Step{Name: "class", Method: "POST", Path: "/classes/A", Body: `{"n":1}`, Status: http.StatusCreated})
+	for range 40 {
+		s.Do(t, &scenario.Step{
+			Path: "/classes/A", Query: map[string]string{"where": `{"_wperm":1}`, "maxTimeMS": "1", "limit": "x", "readPreference": "MAYBE"},
+			Code: parse.InvalidQuery, Error: "limit must be a number",
+		})
+	}
+}

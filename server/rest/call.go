@@ -205,7 +205,7 @@ func (c *call) readBody() (*parse.Map, error) {
 			return nil, &statusError{http.StatusBadRequest, "malformed form body"}
 		}
 		m := &parse.Map{}
-		for k, v := range form {
+		for k, v := range inOrder(form) {
 			m.Set(k, v[0])
 		}
 		return m, nil

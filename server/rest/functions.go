@@ -67,7 +67,7 @@ func (c *call) functionParams() (*parse.Map, error) {
 		return c.body, nil
 	}
 	m := c.body.Clone()
-	for k, list := range c.req.URL.Query() {
+	for k, list := range inOrder(c.req.URL.Query()) {
 		m.Set(k, list[0])
 	}
 	return m, nil

@@ -3,8 +3,11 @@ package rest
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -223,7 +226,7 @@ func (c *call) queryParams() (*parse.Map, error) {
 	}
 	m := c.body.Clone()
 	var bracketed []string
-	for k, list := range values {
+	for k, list := range inOrder(values) {
 		if name, path, ok := strings.Cut(k, "["); ok && name != "" && strings.HasSuffix(path, "]") {
 			bracketed = append(bracketed, k)
 			continue
@@ -240,6 +243,18 @@ func (c *call) queryParams() (*parse.Map, error) {
 		}
 	}
 	return m, nil
+}
+
+// inOrder goes through parameters by name, so that of several mistakes the same
+// one is told each time.
+func inOrder(values url.Values) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for _, k := range slices.Sorted(maps.Keys(values)) {
+			if !yield(k, values[k]) {
+				return
+			}
+		}
+	}
 }
 
 // urlValue is the JSON in a URL parameter, or else the text itself.
