@@ -43,12 +43,16 @@ func (w *worlds) request() request {
 	case n < 58:
 		return request{kind: "get", Method: http.MethodGet, Path: one, Query: w.shape(class)}
 	case n < 70:
-		return request{kind: "aggregate", Method: http.MethodGet, Path: "/aggregate/" + pick(w, "Doc", "Doc", "Mail"), Query: map[string]any{"pipeline": w.pipeline()}}
+		q := map[string]any{"pipeline": w.pipeline()}
+		class := pick(w, "Doc", "Doc", "Mail")
+		w.advise(class, q)
+		return request{kind: "aggregate", Method: http.MethodGet, Path: "/aggregate/" + class, Query: q}
 	case n < 77:
 		q := map[string]any{"distinct": pick(w, fieldsOf["Doc"]...)}
 		if w.rnd.IntN(2) == 0 {
 			q["where"] = w.where("Doc", 1)
 		}
+		w.advise("Doc", q)
 		return request{kind: "distinct", Method: http.MethodGet, Path: "/aggregate/Doc", Query: q}
 	case n < 88:
 		return request{kind: "update", Method: http.MethodPut, Path: one, Body: w.change(class)}
@@ -67,6 +71,10 @@ func (w *worlds) request() request {
 		var list []any
 		for range 1 + w.rnd.IntN(3) {
 			class := w.class()
+			if w.rnd.IntN(3) == 0 {
+				list = append(list, map[string]any{"method": "GET", "path": "/parse/classes/" + class, "body": w.findQuery(class)})
+				continue
+			}
 			list = append(list, map[string]any{"method": "PUT", "path": "/parse/classes/" + class + "/" + pick(w, idsOf[class]...), "body": w.change(class)})
 		}
 		return request{kind: "batch", Method: http.MethodPost, Path: "/batch", Body: map[string]any{"requests": list, "transaction": w.rnd.IntN(3) == 0}}
@@ -88,6 +96,27 @@ func (w *worlds) shape(class string) map[string]any {
 	return q
 }
 
+// advise adds parameters that say how the database shall answer.
+func (w *worlds) advise(class string, q map[string]any) {
+	switch w.rnd.IntN(12) {
+	case 0, 1:
+		q["hint"] = pick[any](w, pick(w, indexesOf[class]...), "_id_", "nope", map[string]any{pick(w, fieldsOf[class]...): pick(w, 1, -1)})
+	case 2:
+		q["explain"] = pick(w, "true", "queryPlanner", "executionStats", "allPlansExecution")
+		if w.rnd.IntN(2) == 0 {
+			q["hint"] = pick(w, indexesOf[class]...)
+		}
+	case 3:
+		q[pick(w, "readPreference", "includeReadPreference", "subqueryReadPreference")] = pick(w, "PRIMARY", "NEAREST", "secondary_preferred", "nope")
+	case 4:
+		q["comment"] = pick(w, "who asks", "*/ --", "7")
+	case 5:
+		if w.rnd.IntN(4) == 0 {
+			q["maxTimeMS"] = 1000
+		}
+	}
+}
+
 func (w *worlds) findQuery(class string) map[string]any {
 	q := w.shape(class)
 	if w.rnd.IntN(5) > 0 {
@@ -104,12 +133,16 @@ func (w *worlds) findQuery(class string) map[string]any {
 	}
 	if w.rnd.IntN(5) == 0 {
 		q["skip"] = w.rnd.IntN(4)
-	} else if w.rnd.IntN(6) == 0 {
+	} else if w.rnd.IntN(5) == 0 {
 		q["cursor"], q["limit"] = "", 1+w.rnd.IntN(3)
 	}
-	if w.rnd.IntN(3) == 0 {
+	switch w.rnd.IntN(8) {
+	case 0, 1:
 		q["count"] = 1
+	case 2:
+		q["count"], q["limit"] = 1, 0
 	}
+	w.advise(class, q)
 	if class == "Doc" && w.rnd.IntN(12) == 0 {
 		q["redirectClassNameForKey"] = pick(w, "parent", "vault", "owner", "hidden")
 	}
@@ -156,6 +189,14 @@ func (w *worlds) constraint(class string, depth int) (field string, condition an
 		if depth > 0 {
 			other := w.class()
 			q := map[string]any{"className": other, "where": w.where(other, depth-1)}
+			switch w.rnd.IntN(8) {
+			case 0:
+				w.advise(other, q)
+			case 1:
+				q["order"], q["limit"] = pick(w, "", "-")+pick(w, fieldsOf[other]...), 1
+			case 2:
+				q[pick(w, "limit", "skip")] = w.rnd.IntN(3)
+			}
 			if w.rnd.IntN(3) == 0 {
 				sel := map[string]any{"query": q, "key": pick(w, fieldsOf[other]...)}
 				return field, map[string]any{pick(w, "$select", "$dontSelect"): sel}

@@ -59,7 +59,7 @@ func TestNoDifference(t *testing.T) {
 			for n := 1; n <= differenceRounds && !t.Failed(); n++ {
 				w.round(asked)
 				if n%listenEvery == 0 {
-					w.listen()
+					w.listen(asked)
 				}
 			}
 		})
@@ -74,6 +74,9 @@ func TestNoDifference(t *testing.T) {
 			t.Errorf("no %s was answered", kind)
 		}
 	}
+	if asked["returned"] == 0 {
+		t.Error("nobody came back")
+	}
 }
 
 // TestNoDifferenceOnDatabases is a short run where constraints are translated otherwise.
@@ -86,7 +89,7 @@ func TestNoDifferenceOnDatabases(t *testing.T) {
 		for range 40 {
 			w.round(tally{})
 		}
-		w.listen()
+		w.listen(tally{})
 	})
 }
 
@@ -123,21 +126,28 @@ type worlds struct {
 	all     []*world
 	beat    int
 	done    []request // what was written, for the report
+	// pages are finds by which a caller got a first page, to go on from later.
+	pages map[string]request
 }
 
 // world is one server and the ears of the callers in it.
 type world struct {
-	s    *scenario.Server
-	ears map[string]*live
+	s     *scenario.Server
+	ears  map[string]*live
+	comes map[string][]*returner // by caller
+	pages map[string]string      // by caller, the cursor of w.pages
 }
 
 func (w *worlds) base() *world { return w.all[0] }
 
 func newWorlds(t *testing.T, seed uint64, db scenario.Database) *worlds {
 	t.Helper()
-	w := &worlds{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), secrets: secrets()}
+	w := &worlds{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), secrets: secrets(), pages: map[string]request{}}
 	for range len(w.secrets) + 1 {
-		w.all = append(w.all, &world{s: scenario.Start(t, db.URI(t), differenceConfig, differenceCloud), ears: map[string]*live{}})
+		w.all = append(w.all, &world{
+			s:    scenario.Start(t, db.URI(t), differenceConfig, differenceCloud),
+			ears: map[string]*live{}, comes: map[string][]*returner{}, pages: map[string]string{},
+		})
 	}
 	w.each(func(_ int, x *world) {
 		for i := range differenceSetUp {
@@ -148,6 +158,7 @@ func newWorlds(t *testing.T, seed uint64, db scenario.Database) *worlds {
 		w.touch(i)
 	}
 	w.subscribe()
+	w.subscribeReturners()
 	return w
 }
 
@@ -206,14 +217,18 @@ func (w *worlds) subscribe() {
 }
 
 // listen compares the events that were sent since the last time.
-func (w *worlds) listen() {
+func (w *worlds) listen(asked tally) {
 	w.beat++
 	heard := make([]map[string]string, len(w.all))
+	w.comeBack(asked)
 	w.each(func(i int, x *world) {
 		x.s.Ask(w.t, &scenario.Step{Method: "PUT", Path: "/classes/Doc/beacon", As: "master", Body: fmt.Sprintf(`{"beat":%d}`, w.beat)})
 		heard[i] = map[string]string{}
 		for who, ear := range x.ears {
 			heard[i][who] = ear.until(w.beat)
+			for _, r := range x.comes[who] {
+				heard[i][who] += "\n" + r.until(w.beat)
+			}
 		}
 	})
 	for _, who := range callers {
@@ -226,6 +241,7 @@ func (w *worlds) listen() {
 		})
 	}
 	w.done = nil
+	w.goAway()
 }
 
 // until reads events up to the beacon's, and returns them by subscription.
@@ -258,12 +274,19 @@ func (w *worlds) round(asked tally) {
 		w.touch(w.rnd.IntN(len(w.secrets)))
 	}
 	who := callers[w.rnd.IntN(len(callers))]
+	if w.rnd.IntN(2) == 0 {
+		w.turnPage(who, asked)
+	}
 	r := w.request()
 	if r.Method != http.MethodGet {
 		w.done = append(w.done, r)
 	}
 	answers := make([]answer, len(w.all))
+	before := w.base().pages[who]
 	w.each(func(i int, x *world) { answers[i] = x.ask(w.t, who, &r) })
+	if w.base().pages[who] != before {
+		w.pages[who] = r
+	}
 	asked[r.kind+" "+answers[0].status()]++
 	if answers[0].status() == "500" {
 		w.t.Fatalf("seed %d: %s asks %s: %s", w.seed, who, r, answers[0].text)
@@ -367,7 +390,8 @@ func (x *world) token(who string) string {
 func (x *world) ask(t *testing.T, who string, r *request) answer {
 	t.Helper()
 	text := x.send(t, who, r)
-	if m := nextPage.FindStringSubmatch(text); m != nil {
+	if m := nextPage.FindStringSubmatch(text); m != nil && r.kind == "find" {
+		x.pages[who] = m[1]
 		second := *r
 		second.Query = maps.Clone(r.Query)
 		second.Query["cursor"] = m[1]
@@ -419,10 +443,16 @@ func (x *world) send(t *testing.T, who string, r *request) string {
 	return sb.String() + rec.Body.String()
 }
 
-var accidental = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z|r:[0-9a-f]{32}|"(clientId|installationId|cursor)":"[^"]*"`)
+var accidental = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z|r:[0-9a-f]{32}|"(clientId|installationId)":"[^"]*"|pargo_scenario_\w+`)
 
-// anonymous replaces what differs by accident: moments, tokens, ids of connections, cursors.
-func anonymous(text string) string { return accidental.ReplaceAllString(text, "…") }
+// sealed is what a caller may hand back but cannot read; its length he can.
+var sealed = regexp.MustCompile(`"(cursor|position)":"[^"]*"`)
+
+// anonymous replaces what differs by accident: moments, tokens, ids of connections, what is sealed.
+func anonymous(text string) string {
+	text = sealed.ReplaceAllStringFunc(text, func(s string) string { return fmt.Sprintf("…%d…", len(s)) })
+	return accidental.ReplaceAllString(text, "…")
+}
 
 func jsonText(v any) string {
 	b, err := json.Marshal(v)

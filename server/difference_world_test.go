@@ -25,6 +25,7 @@ func differenceConfig(c *config.Config) {
 	c.StartLiveQueryServer = true
 	c.LiveQuery.ClassNames = []string{"Doc"}
 	c.MaintenanceKey = "upkeep"
+	c.DatabaseOptions = json.RawMessage(`{"allowPublicExplain":true}`)
 	c.ProtectedFieldsSaveResponseExempt = false
 	c.ProtectedFields = json.RawMessage(`{"_User":{"*":["email","phone"]}}`)
 }
@@ -44,6 +45,16 @@ var fieldsOf = map[string][]string{
 	"_Role": {"objectId", "name", "note", "users", "roles"},
 	// Not what is drawn: objectId, sessionToken, moments.
 	"_Session": {"note", "user", "createdWith", "installationId"},
+}
+
+// indexesOf lists the indexes of classes, over visible and hidden fields.
+var indexesOf = map[string][]string{
+	"Doc":      {"byTitle", "bySecret", "byNPay", "byParent", "byTags", "byGrades"},
+	"Vault":    {"byCode"},
+	"Mail":     {"byText", "byTo"},
+	"_User":    {"username_1", "email_1", "case_insensitive_email"},
+	"_Role":    {"name_1"},
+	"_Session": {"_id_"},
 }
 
 var differenceSetUp = func() []scenario.Step {
@@ -83,14 +94,15 @@ var differenceSetUp = func() []scenario.Step {
 		role("hr", members("roles", "_Role", "rboss")),
 		{Name: "session of bob", Method: "POST", Path: "/sessions", As: "master", Status: 201, Body: `{"objectId":"sbob","note":"base-0","user":` + jsonText(ref("_User", userID("bob"))) + `}`},
 		{Name: "note of hr", Method: "PUT", Path: "/roles/rhr", As: "master", Body: `{"note":"base-0"}`},
-		schemaOf("Vault", `{"fields":{"code":{"type":"String"},"n":{"type":"Number"}},"classLevelPermissions":{"create":{"*":true}}}`),
+		schemaOf("Vault", `{"fields":{"code":{"type":"String"},"n":{"type":"Number"}},"indexes":{"byCode":{"code":1}},"classLevelPermissions":{"create":{"*":true}}}`),
 		schemaOf("Doc", `{"fields":{"title":{"type":"String"},"n":{"type":"Number"},"beat":{"type":"Number"},"tags":{"type":"Array"},"body":{"type":"Object"},
 			"owner":{"type":"Pointer","targetClass":"_User"},"parent":{"type":"Pointer","targetClass":"Doc"},"vault":{"type":"Pointer","targetClass":"Vault"},
 			"links":{"type":"Relation","targetClass":"Doc"},"hidden":{"type":"Relation","targetClass":"Doc"},
 			"secret":{"type":"String"},"pay":{"type":"Number"},"note":{"type":"String"},"place":{"type":"GeoPoint"},"grades":{"type":"Array"},"inner":{"type":"Object"}},
+			"indexes":{"byTitle":{"title":1},"bySecret":{"secret":1},"byNPay":{"n":1,"pay":-1},"byParent":{"_p_parent":1},"byTags":{"tags":1},"byGrades":{"grades":1}},
 			"classLevelPermissions":{"find":{"*":true},"get":{"*":true},"count":{"*":true},"create":{"*":true},"update":{"*":true},"delete":{"*":true},"aggregate":{"*":true},
 			"protectedFields":{"*":[`+hiddenFields+`],"role:hr":[`+hiddenFromHR+`],"userField:owner":[`+hiddenFromOwner+`]}}}`),
-		schemaOf("Mail", `{"fields":{"text":{"type":"String"},"n":{"type":"Number"},"to":{"type":"Pointer","targetClass":"_User"},"cc":{"type":"Array"}},
+		schemaOf("Mail", `{"fields":{"text":{"type":"String"},"n":{"type":"Number"},"to":{"type":"Pointer","targetClass":"_User"},"cc":{"type":"Array"}},"indexes":{"byText":{"text":1},"byTo":{"_p_to":1,"n":-1}},
 			"classLevelPermissions":{"find":{"pointerFields":["to"]},"get":{"pointerFields":["to"]},"count":{"pointerFields":["to"]},"aggregate":{"pointerFields":["to"]},"update":{"pointerFields":["to"]},"readUserFields":["cc"]}}`),
 		row("Vault", "v0", `,"code":"base-0","n":1`),
 		row("Vault", "v1", `,"code":"base-1","n":2`),
