@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/scenario"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/server/config"
@@ -84,5 +86,39 @@ func TestSameMistakeEachTime(t *testing.T) {
 			Path: "/classes/A", Query: map[string]string{"where": `{"_wperm":1}`, "maxTimeMS": "1", "limit": "x", "readPreference": "MAYBE"},
 			Code: parse.InvalidQuery, Error: "limit must be a number",
 		})
+	}
+}
+
+// TestSpellingsAreCounted: however a route is spelled, it is served and counted
+// as the same one, or not served at all.
+func TestSpellingsAreCounted(t *testing.T) {
+	spellings := func(path string) []string {
+		return []string{
+			path, path + "/", "/" + path, strings.ToUpper(path[:3]) + path[3:], strings.ReplaceAll(path, "/functions/f", "/functions/%66"), strings.ReplaceAll(path, "/functions/fun", "/functions/f%75n"),
+			strings.ReplaceAll(path, "/login", "/%6cogin"), strings.ReplaceAll(path, "/login", "/LogIn"), strings.ReplaceAll(path, "/functions", "/%66unctions"),
+			"/classes/.." + path, "/." + path, path + "?a=1", path + "%20", path + ";x", path + "//", "/x/..%2f" + path[1:],
+		}
+	}
+	cloud := func(app *cloudcode.App) {
+		app.Function("fun", func(context.Context, *cloudcode.FunctionRequest) (parse.Value, error) { return "served", nil })
+	}
+	for _, path := range []string{"/login", "/functions/fun"} {
+		s := scenario.Start(t, "sqlite::memory:", limiting(path, 1, ""), cloud)
+		signed := signUp("ann")
+		s.Do(t, &signed)
+		body := `{"username":"ann","password":"pass-ann"}`
+		first := from("10.0.0.1", scenario.Step{Method: "POST", Path: path, Body: body})
+		s.Do(t, &first)
+		for _, p := range spellings(path) {
+			for _, st := range []scenario.Step{
+				{Method: "POST", Path: p, Body: body},
+				{Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"POST","path":"/parse` + p + `","body":` + body + `}]}`},
+			} {
+				st = from("10.0.0.1", st)
+				if got := s.Ask(t, &st); strings.Contains(got, "served") || strings.Contains(got, "sessionToken") {
+					t.Errorf("%s, %s, is served and not counted: %s", st.Path, st.Body, got)
+				}
+			}
+		}
 	}
 }

@@ -124,20 +124,27 @@ func (c *call) prepare(it *item, v parse.Value) error {
 	if r.pattern == "/batch" {
 		return parse.Errorf(parse.InvalidJSON, "nested batch requests are not allowed")
 	}
-	if err := c.h.routeAllowed(c.principal, method, local); err != nil {
-		return err
-	}
-	if err := c.limitItem(method, local); err != nil {
-		return err
-	}
-	for i, p := range params {
-		if strings.Contains(p, "%") {
+	if strings.Contains(local, "%") {
+		for i, p := range params {
 			plain, err := url.PathUnescape(p)
 			if err != nil {
 				return &statusError{http.StatusBadRequest, "Failed to decode param '" + p + "'"}
 			}
 			params[i] = plain
 		}
+		// What follows regards the path as it regards that of a request: a letter
+		// in another spelling is no other route.
+		plain, err := url.PathUnescape(local)
+		if err != nil {
+			return parse.Errorf(parse.InvalidJSON, "cannot route %s %s", method, local)
+		}
+		local = plain
+	}
+	if err := c.h.routeAllowed(c.principal, method, local); err != nil {
+		return err
+	}
+	if err := c.limitItem(method, local); err != nil {
+		return err
 	}
 	body := &parse.Map{}
 	if b, ok := req.Get("body"); ok {
