@@ -147,10 +147,10 @@ func (r *returner) until(beat int) string {
 			r.heard[id] = ""
 			continue
 		}
-		all := strings.Split(r.heard[id], "\n")
+		all := strings.SplitAfter(r.heard[id], "\n")
 		slices.Sort(all)
-		r.heard[id] = strings.Join(slices.Compact(all), "\n")
-		fmt.Fprintf(&sb, "returning %s\n%s\n", q, r.heard[id])
+		r.heard[id] = strings.Join(slices.Compact(all), "")
+		fmt.Fprintf(&sb, "returning %s\n%s", q, r.heard[id])
 	}
 	return sb.String()
 }

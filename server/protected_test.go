@@ -102,6 +102,21 @@ func TestProxyHops(t *testing.T) {
 		{Name: "one", Config: hops(1.0), Steps: []scenario.Step{
 			master("10.0.0.1", 200), master("1.2.3.4, 10.0.0.1", 200), master("10.0.0.1, 1.2.3.4", 403), master("", 403),
 		}},
+		{Name: "addresses as proxies write them", Config: hops(1.0), Steps: []scenario.Step{
+			master("10.0.0.1:4711", 200), master("::ffff:10.0.0.1", 200), master("[::ffff:10.0.0.1]:4711", 200), master("[::ffff:10.0.0.1]", 200),
+			master("10.0.0.1:", 403), master("10.0.0.1:x", 403), master("unknown", 403), master("10.0.0.1%25eth0", 403), master("127.0.0.1, ", 403), master(",,,", 403),
+		}},
+		{Name: "private networks", Config: hops("loopback, uniquelocal"), Steps: []scenario.Step{
+			master("10.0.0.1, 192.168.7.7, 172.16.0.9", 200), master("10.0.0.1, 1.2.3.4, 192.168.7.7", 403),
+		}},
+		{Name: "an address in the form of IPv6", Config: func(c *config.Config) { c.MasterKeyIPs, c.TrustProxy = []string{"::ffff:10.0.0.1"}, "loopback" }, Steps: []scenario.Step{
+			master("10.0.0.1", 200), master("::ffff:10.0.0.1", 200), master("10.0.0.2", 403), master("::1", 403),
+		}},
+		{Name: "a range in the form of IPv6", Config: func(c *config.Config) {
+			c.MasterKeyIPs, c.TrustProxy = []string{"::ffff:10.0.0.0/124"}, "loopback"
+		}, Steps: []scenario.Step{
+			master("10.0.0.15", 200), master("10.0.0.16", 403),
+		}},
 		{Name: "two, as text", Config: hops("2"), Steps: []scenario.Step{
 			master("10.0.0.1", 200), master("10.0.0.1, 1.2.3.4", 200), master("10.0.0.1, 1.2.3.4, 1.2.3.4", 403),
 		}},

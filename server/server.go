@@ -514,7 +514,7 @@ func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
 			return false
 		}
 		for _, r := range trust.Ranges {
-			if r.Contains(a.Unmap()) {
+			if r.Contains(a.Unmap().WithZone("")) {
 				return true
 			}
 		}
@@ -534,10 +534,22 @@ func clientIPFunc(trust config.ProxyTrust) func(*http.Request) string {
 			if hop == "" {
 				break
 			}
-			ip = hop
+			ip = bare(hop)
 		}
 		return ip
 	}
+}
+
+// bare is an address without the port and the brackets that some proxies write:
+// with them each connection would count as a network of its own.
+func bare(hop string) string {
+	if ap, err := netip.ParseAddrPort(hop); err == nil {
+		return ap.Addr().String()
+	}
+	if inner, ok := strings.CutPrefix(hop, "["); ok {
+		return strings.TrimSuffix(inner, "]")
+	}
+	return hop
 }
 
 // Client returns a client with full rights, for the program around the server.

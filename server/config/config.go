@@ -348,13 +348,30 @@ func ParseIPRange(s string) (netip.Prefix, error) {
 		if strings.HasPrefix(s, "::0/") {
 			s = "::/" + strings.TrimPrefix(s, "::0/")
 		}
-		return netip.ParsePrefix(s)
+		p, err := netip.ParsePrefix(s)
+		if a := p.Addr(); err == nil && a.Is4In6() && p.Bits() >= mappedBits {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-mappedBits)
+		}
+		return p, err
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
+	a = a.Unmap() // as the addresses are that are looked for
 	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// mappedBits are those before the IPv4 address in ::ffff:a.b.c.d.
+const mappedBits = 96
+
+// namedRanges are the names that Express has for ranges of addresses.
+var namedRanges = map[string][]netip.Prefix{
+	"loopback":  {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	"linklocal": {netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10")},
+	"uniquelocal": {
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
+	},
 }
 
 // ProxyTrust says which peers may state the client's address.
@@ -397,9 +414,9 @@ func (c *Config) Proxies() (ProxyTrust, error) {
 	}
 	var t ProxyTrust
 	for _, e := range list {
-		switch e = strings.TrimSpace(e); e {
-		case "loopback":
-			t.Ranges = append(t.Ranges, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+		e = strings.TrimSpace(e)
+		if named := namedRanges[e]; named != nil {
+			t.Ranges = append(t.Ranges, named...)
 			continue
 		}
 		r, err := ParseIPRange(e)
