@@ -323,7 +323,11 @@ func (c *Config) Database() (DB, error) {
 	case scheme == "postgres" || scheme == "postgresql":
 		return DB{PostgreSQL, c.DatabaseURI}, nil
 	}
-	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite:, mongodb:// or postgres://, not %q.", scheme+":")
+	not := ""
+	if schemeFormat.MatchString(scheme) { // anything else may be a password
+		not = fmt.Sprintf(", not %q", scheme+":")
+	}
+	return DB{}, fmt.Errorf("The option databaseURI must begin with sqlite:, mongodb:// or postgres://%s.", not)
 }
 
 // MaxBody returns maxUploadSize in bytes.
@@ -361,6 +365,8 @@ func ParseIPRange(s string) (netip.Prefix, error) {
 	a = a.Unmap() // as the addresses are that are looked for
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
+
+var schemeFormat = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]{0,30}$`)
 
 // mappedBits are those before the IPv4 address in ::ffff:a.b.c.d.
 const mappedBits = 96

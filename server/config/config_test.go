@@ -314,3 +314,33 @@ func TestDatabaseOptions(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalsTellNoSecrets: what is wrong with a secret is told without it.
+func TestRefusalsTellNoSecrets(t *testing.T) {
+	for _, file := range []string{
+		`{"masterKey":["s3cr3t"]}`, `{"masterKey":{"s3cr3t":1}}`, `{"masterKey":5333337}`, `{"clientKey":["s3cr3t"]}`, `{"webhookKey":{"a":"s3cr3t"}}`,
+		`{"databaseURI":"host=h user=u password=s3cr3t"}`, `{"databaseURI":"u:s3cr3t@h/db"}`, `{"databaseURI":"s3cr3t ://u@h"}`, `{"databaseURI":["postgres://u:s3cr3t@h/db"]}`,
+		`{"auth":"s3cr3t"}`, `{"auth":{"google":"s3cr3t"}}`, `{"auth":{"google":{"clientId":5,"secret":"s3cr3t"}}}`, `{"auth":{"oauth":{"oauth2":true,"appidField":["s3cr3t"]}}}`,
+		`{"auth":{"facebook":{"appIds":["1"],"appSecret":["s3cr3t"]}}}`, `{"auth":{"apple":{"clientId":1,"clientSecret":"s3cr3t"}}}`,
+		`{"emailAdapter":"smtp://u:s3cr3t@h"}`, `{"emailAdapter":{"module":"smtp","options":{"host":"h","password":["s3cr3t"]}}}`, `{"emailAdapter":{"module":"smtp","options":"s3cr3t"}}`,
+		`{"emailAdapter":{"module":"smtp","options":{"host":"u:s3cr3t@h","fromAddress":"a@b"}}}`, `{"emailAdapter":{"module":"smtp","options":{"url":"smtp://u:s3cr3t@h:x"}}}`,
+		`{"cacheAdapter":"http://u:s3cr3t@h"}`, `{"cacheAdapter":"redis://u:s3cr3t@h:port"}`, `{"cacheAdapter":{"module":"redis","options":{"url":["s3cr3t"]}}}`, `{"cacheAdapter":"s3cr3t"}`,
+		`{"webhookOptions":{"signingSecret":["s3cr3t"]}}`, `{"webhookOptions":"s3cr3t"}`, `{"loginThrottle":{"redisUrl":"http://u:s3cr3t@h"}}`, `{"loginThrottle":{"redisUrl":["s3cr3t"]}}`,
+		`{"rateLimit":{"requestPath":"/*a","requestTimeWindow":1,"requestCount":1,"redisUrl":"redis://u:s3cr3t@h:x"}}`,
+		`{"liveQuery":{"classNames":["A"],"redisURL":"http://u:s3cr3t@h"}}`, `{"liveQueryServerOptions":{"redisURL":"redis://u:s3cr3t@h:x"}}`, `{"liveQueryServerOptions":{"keyPairs":["s3cr3t"]}}`,
+		`{"liveQueryServerOptions":{"keyPairs":{"masterKey":["s3cr3t"]}}}`, `{"push":{"ios":{"pfx":"s3cr3t"}}}`, `{"fileKey":"s3cr3t"}`, `{"encryptionKey":["s3cr3t"]}`,
+		`{"masterKey":"s3cr3t","readOnlyMasterKey":"s3cr3t"}`, `{"masterKey":"s3cr3t",}`, `{"masterKey":"s3cr3t`, `{"masterKey":'s3cr3t'}`,
+	} {
+		c, err := config.Load([]string{write(t, "c.json", file)}, nil)
+		text := strings.Join(c.Warnings, "\n")
+		if err == nil {
+			err = c.Validate()
+		}
+		if err != nil {
+			text += err.Error()
+		}
+		if strings.Contains(text, "s3cr3t") || strings.Contains(text, "5333337") {
+			t.Errorf("%s: %s", file, text)
+		}
+	}
+}

@@ -51,6 +51,9 @@ func (c *Config) MailAdapter() (MailAdapter, error) {
 	case o.Module == CaptureModule && !c.Development:
 		return out, fmt.Errorf("The option emailAdapter cannot be %s outside of development: whoever reads the mails has the accounts.", CaptureModule)
 	case o.Module != SMTPModule && o.Module != CaptureModule:
+		if strings.ContainsAny(o.Module, ":@") { // a URL, with a password
+			o.Module = "…"
+		}
 		return out, fmt.Errorf("The option emailAdapter names the module %q: there is %s and, in development, %s.", o.Module, SMTPModule, CaptureModule)
 	}
 	for name, into := range map[string]*string{
