@@ -54,6 +54,10 @@ node-modules: $(call modules,sdk pages dropin) ## what the tests in node need
 lint: ## golangci-lint, at the version in .golangci-version
 	$(AS_RELEASED) $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-version) run
 
+.PHONY: vuln
+vuln: ## known vulnerabilities in code that is called (needs vuln.go.dev)
+	@.ci/vuln
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$p | grep '^Fuzz'); do \
