@@ -158,13 +158,31 @@ func trust(file, host string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS12}, nil
 }
 
+// bare refuses what is more than an address. Users choose theirs freely: with a
+// name, a comment or quotes around it one box would have any number of addresses,
+// each with mails of its own, and a text of a stranger's in them.
+func bare(to string) error {
+	a, err := netmail.ParseAddress(to)
+	if err != nil {
+		return err
+	}
+	if a.Address != to && (&netmail.Address{Address: a.Address}).String() != "<"+to+">" {
+		return errors.New("it is not a mere address")
+	}
+	return nil
+}
+
 // Send implements mail.Adapter. What the server refuses for good is permanent.
 func (a *Adapter) Send(ctx context.Context, m *mail.Message) error {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := msg.From(a.from.String()); err != nil {
 		return mail.Permanent(fmt.Errorf("sender: %w", err))
 	}
-	if err := msg.To(m.To); err != nil {
+	to := strings.TrimSpace(m.To)
+	if err := bare(to); err != nil {
+		return mail.Permanent(fmt.Errorf("recipient: %w", err))
+	}
+	if err := msg.To(to); err != nil {
 		return mail.Permanent(fmt.Errorf("recipient: %w", err))
 	}
 	msg.Subject(m.Subject)

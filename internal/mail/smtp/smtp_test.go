@@ -375,3 +375,21 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestRecipients: a mail goes to the address that a user has, and to nobody whom
+// it only leads to.
+func TestRecipients(t *testing.T) {
+	for to, ok := range map[string]bool{
+		"ann@x.y": true, "ann+tag@x.y": true, `"a b"@x.y`: true, "änn@x.y": true,
+		"Bob <ann@x.y>": false, "<ann@x.y>": false, "ann@x.y (a comment)": false, `"ann"@x.y`: false, "ann@x.y, bob@x.y": false, "ann@x.y,bob@x.y": false,
+		"a ann@x.y": false, "ann@x.y\r\nBcc: bob@x.y": false, " ann@x.y": true, "ann@x.y ": true, "group: ann@x.y;": false, "": false,
+	} {
+		b := start(t, &box{}, nil, nil)
+		m := message
+		m.To = to
+		err := send(t, b.options(t), m)
+		if ok != (err == nil) || ok != (len(b.got) == 1) || !ok && !mail.IsPermanent(err) {
+			t.Errorf("%q: %v, %d mails", to, err, len(b.got))
+		}
+	}
+}
