@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pargo-baas/pargo/parse"
@@ -127,6 +128,9 @@ const (
 	Outline Verbosity = "outline"
 )
 
+// verbosities are those that can be asked for.
+var verbosities = [...]Verbosity{QueryPlanner, QueryPlannerExtended, ExecutionStats, AllPlansExecution}
+
 // explainParam reads explain, which is for those who may see how the database works.
 func explainParam(v parse.Value, sc Scope) (Verbosity, error) {
 	if !flag(v) {
@@ -140,12 +144,11 @@ func explainParam(v parse.Value, sc Scope) (Verbosity, error) {
 		s, _ := v.(string)
 		x = Verbosity(s)
 	}
-	switch x {
-	case QueryPlanner, QueryPlannerExtended, ExecutionStats, AllPlansExecution:
-		if !sc.Master {
-			return Outline, nil
-		}
-		return x, nil
+	if !slices.Contains(verbosities[:], x) {
+		return "", parse.Errorf(parse.InvalidQuery, "Invalid value for explain")
 	}
-	return "", parse.Errorf(parse.InvalidQuery, "Invalid value for explain")
+	if !sc.Master {
+		return Outline, nil
+	}
+	return x, nil
 }
