@@ -226,6 +226,23 @@ func (m *Map) Load() {
 	}
 }
 
+// Pack puts decoded fields back into text, which takes a small part of the
+// memory of many values, and tells whether it did: they are then as those of
+// [DecodeDocument] with lazy. Internal fields cannot stand in the text.
+func (m *Map) Pack() bool {
+	if m.raw != "" || len(m.fields) == 0 {
+		return false
+	}
+	for i := range m.fields {
+		if strings.HasPrefix(m.fields[i].Key, "_") {
+			return false
+		}
+	}
+	text, _ := m.appendVisible(nil, false, false)
+	*m = Map{raw: string(text)}
+	return true
+}
+
 func (m *Map) load() error {
 	d := decoder{s: m.raw, lim: Limits{Depth: 10_000, Keys: 1 << 30, Values: 1 << 30}}
 	d.begin()

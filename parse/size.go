@@ -40,18 +40,32 @@ func (o *Object) size() int {
 	if o == nil {
 		return 0
 	}
-	n := 3*headBytes + len(o.ID) + len(o.aclText) + o.Fields.size()
+	return o.Size() + decodedMore(o.Fields.raw)
+}
+
+// Size is about how many bytes an object takes as it is: of what is still
+// undecoded, the text counts.
+func (o *Object) Size() int {
+	n := 3*headBytes + len(o.ID) + len(o.aclText) + o.Fields.kept()
 	if o.ACL != nil {
 		n += len(o.ACL.entries) * (headBytes + fieldBytes)
 	}
 	return n
 }
 
-func (m *Map) size() int {
-	n := headBytes
-	if m.raw != "" {
-		n += len(m.raw) + signBytes*(strings.Count(m.raw, ",")+strings.Count(m.raw, "{")+strings.Count(m.raw, "["))
+func (m *Map) size() int { return m.kept() + decodedMore(m.raw) }
+
+// decodedMore is what the values of a text take beyond the text at most.
+func decodedMore(text string) int {
+	if text == "" {
+		return 0
 	}
+	return signBytes * (strings.Count(text, ",") + strings.Count(text, "{") + strings.Count(text, "["))
+}
+
+// kept is what a map takes, undecoded text as it is.
+func (m *Map) kept() int {
+	n := headBytes + len(m.raw)
 	n += fieldBytes * cap(m.fields)
 	for i := range m.fields {
 		n += len(m.fields[i].Key) + SizeOf(m.fields[i].Value)

@@ -101,8 +101,13 @@ type Meter struct{ b budget }
 // NewMeter returns a meter with the limits.
 func NewMeter(l Limits) *Meter { return &Meter{budget{lim: l.withDefaults()}} }
 
-// Add counts one document; beyond the limits it gives a *parse.Error 102.
-func (m *Meter) Add(doc *parse.Map) error { return m.b.add(doc) }
+// Add counts one document and tells its size; beyond the limits it gives a
+// *parse.Error 102.
+func (m *Meter) Add(doc *parse.Map) (size int, err error) {
+	was := m.b.bytes
+	err = m.b.add(doc)
+	return m.b.bytes - was, err
+}
 
 // env is what an expression is evaluated in.
 type env struct {

@@ -30,6 +30,8 @@ type Aggregation struct {
 	Advice *query.Advice
 	// Explain, if set, asks for the plan in place of the results.
 	Explain query.Verbosity
+	// Meter bounds the memory of what is read; nil: nothing but the limits of a stage does.
+	Meter storage.Meter
 }
 
 // clientLimits bound the aggregates of those who are no operators of the server.
@@ -59,7 +61,7 @@ func (s *Service) Aggregate(ctx context.Context, p *access.Principal, class stri
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{s: s, p: p, class: c, op: g.op, q: query.Query{Where: a.Where, Advice: a.Advice}}
+	r := &reading{s: s, p: p, class: c, op: g.op, q: query.Query{Where: a.Where, Advice: a.Advice}, meter: a.Meter}
 	if c != nil {
 		if err := r.prepare(ctx); err != nil {
 			return nil, err
@@ -128,7 +130,7 @@ func (g *aggregating) open(ctx context.Context, class string) (*schema.Class, er
 	if err != nil || c == nil {
 		return nil, err
 	}
-	r := &reading{s: g.s, p: g.p, class: c, op: g.op, q: query.Query{Advice: g.a.Advice.ForIncludes()}}
+	r := &reading{s: g.s, p: g.p, class: c, op: g.op, q: query.Query{Advice: g.a.Advice.ForIncludes()}, meter: g.a.Meter}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -191,7 +193,7 @@ func (g *aggregating) begin(ctx context.Context, r *reading, src aggregate.Sourc
 		var docs []*parse.Map
 		n, err := x.Aggregate(ctx, q, func(d *parse.Map) error {
 			docs = append(docs, d)
-			return meter.Add(d)
+			return g.weigh(meter, d)
 		})
 		if !errors.Is(err, storage.ErrNotPushed) {
 			return docs, done + n, err
@@ -199,6 +201,15 @@ func (g *aggregating) begin(ctx context.Context, r *reading, src aggregate.Sourc
 	}
 	docs, err := g.documents(ctx, r, src, fields)
 	return docs, 0, err
+}
+
+// weigh counts a document that is kept.
+func (g *aggregating) weigh(m *aggregate.Meter, d *parse.Map) error {
+	n, err := m.Add(d)
+	if err != nil || g.a.Meter == nil {
+		return err
+	}
+	return g.a.Meter.Weigh(n)
 }
 
 // forStore is the aggregation as the store is asked it, and how many of the
@@ -321,7 +332,7 @@ func (g *aggregating) documents(ctx context.Context, r *reading, src aggregate.S
 		for _, o := range list {
 			d := aggregate.Document(r.class, r.rule.Present(g.p, r.plan.Strip(o)), fields)
 			docs = append(docs, d)
-			if err := meter.Add(d); err != nil {
+			if _, err := meter.Add(d); err != nil {
 				return err
 			}
 		}
@@ -335,6 +346,7 @@ func (g *aggregating) documents(ctx context.Context, r *reading, src aggregate.S
 	find := func(where query.Node, order []query.Sort, limit int) ([]*parse.Object, error) {
 		return g.s.store.Find(ctx, &storage.Find{
 			Class: r.class, Where: where, Order: order, Limit: limit, Keys: keysOf(fields), Advice: r.q.Advice,
+			Meter: g.a.Meter,
 		})
 	}
 	list, err := find(where, nil, first)

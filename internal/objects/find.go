@@ -16,6 +16,12 @@ import (
 // Find returns the objects that match and that the caller may see. A class
 // that does not exist is empty for those who may know that. q is not changed.
 func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q *query.Query) (*Found, error) {
+	return s.FindWithin(ctx, p, class, q, nil)
+}
+
+// FindWithin is Find for an answer that m bounds the memory of. If it refuses
+// more the find fails with its error, and may be tried again.
+func (s *Service) FindWithin(ctx context.Context, p *access.Principal, class string, q *query.Query, m storage.Meter) (*Found, error) {
 	c, err := s.class(p, class, schema.Find)
 	if err != nil {
 		return nil, err
@@ -28,7 +34,7 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	if q.Redirect != "" {
 		inner, target := *q, redirect(c, q.Redirect)
 		inner.Redirect = ""
-		if found, err = s.Find(ctx, p, target, &inner); err == nil {
+		if found, err = s.FindWithin(ctx, p, target, &inner, m); err == nil {
 			found.ClassName = target
 		}
 		return found, err
@@ -37,7 +43,7 @@ func (s *Service) Find(ctx context.Context, p *access.Principal, class string, q
 	if _, one := onlyID(q.Where); one {
 		op = schema.Get
 	}
-	r := &reading{s: s, p: p, class: c, op: op, q: *q, asked: q.Where}
+	r := &reading{s: s, p: p, class: c, op: op, q: *q, asked: q.Where, meter: m}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -109,6 +115,7 @@ type reading struct {
 	plan  *access.Plan
 	// resolved is the where clause without sub-queries; where, what the caller may find of it.
 	resolved, where query.Node
+	meter           storage.Meter // nil: nothing is weighed
 	// included: the objects are for an include of others.
 	included bool
 	// page is set, and asked is what the caller asked for before hooks saw it,
@@ -194,7 +201,7 @@ func (r *reading) prepare(ctx context.Context) error {
 		}
 		r.given, r.hooked, r.context = req.Objects, true, req.Context
 	}
-	where, err := r.s.resolve(ctx, r.p, r.class, r.q.Where, r.q.Advice.ForSubqueries())
+	where, err := r.resolve(ctx, r.q.Where, r.q.Advice.ForSubqueries())
 	if err != nil {
 		return err
 	}
@@ -215,7 +222,9 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 	}
 	relations := r.relations()
 	scored, scoreWanted := r.scored(), r.scoreWanted()
+	kept := storage.Find{Meter: r.meter, Lazy: r.lazy()}
 	for i, o := range list {
+		packed := o.Fields.Lazy()
 		var score parse.Value
 		if scored {
 			score, _ = takeScore(o)
@@ -234,9 +243,14 @@ func (r *reading) run(ctx context.Context) ([]*parse.Object, error) {
 			o.Fields.Delete("sessionToken")
 		}
 		list[i] = o
+		if packed && !o.Fields.Lazy() { // its fields had to be looked at
+			if err := kept.Keep(o); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if inc != nil {
-		if err := r.s.include(ctx, r.p, list, inc, r.q.Advice.ForIncludes()); err != nil {
+		if err := r.s.include(ctx, r.p, list, inc, r.q.Advice.ForIncludes(), r.meter); err != nil {
 			return nil, err
 		}
 	}
@@ -268,10 +282,15 @@ func (r *reading) afterFind(ctx context.Context, list []*parse.Object) ([]*parse
 func (r *reading) storageFind(inc *includeNode) *storage.Find {
 	return &storage.Find{
 		Class: r.class, Where: r.where, Order: r.order(), Skip: r.q.Skip, Limit: r.q.Limit, Keys: r.fetch(inc),
-		AnyOrder: r.included, Score: r.scored(), Advice: r.q.Advice,
-		// The classes of the server have rules and hooks that look at every field.
-		Lazy: !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name),
+		AnyOrder: r.included, Score: r.scored(), Advice: r.q.Advice, Meter: r.meter,
+		Lazy: r.lazy(),
 	}
+}
+
+// lazy reports whether nobody looks at every field, as the rules of the server's
+// classes and hooks do.
+func (r *reading) lazy() bool {
+	return !strings.HasPrefix(r.class.Name, "_") && !r.s.app.HasAfterFind(r.class.Name)
 }
 
 // explain asks the store how it would run the query.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -112,7 +113,7 @@ func (s *Service) Include(ctx context.Context, p *access.Principal, class string
 	}
 	r := &reading{s: s, p: p, class: c, op: schema.Get, q: *q}
 	if top := r.includes(); top != nil {
-		err = s.include(ctx, p, out, top, q.Advice.ForIncludes())
+		err = s.include(ctx, p, out, top, q.Advice.ForIncludes(), nil)
 	}
 	return out, err
 }
@@ -173,9 +174,9 @@ const maxRepeats = 64 << 20
 // include replaces pointers by their objects, level by level, with one query
 // for each class of a level. Each class is read with the caller's rights; a
 // pointer to what is missing or may not be seen goes away.
-func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode, advice *query.Advice) error {
+func (s *Service) include(ctx context.Context, p *access.Principal, list []*parse.Object, top *includeNode, advice *query.Advice, m storage.Meter) error {
 	now := []level{{node: top, objects: list}}
-	var size repeats
+	size := repeats{meter: m}
 	for len(now) > 0 {
 		want := map[string]*wanted{}
 		values := map[*includeNode][]parse.Value{} // of each child, in the order of its objects
@@ -193,7 +194,7 @@ func (s *Service) include(ctx context.Context, p *access.Principal, list []*pars
 			return nil
 		}
 		for _, class := range slices.Sorted(maps.Keys(want)) {
-			if err := s.fetch(ctx, p, class, want[class], advice); err != nil {
+			if err := s.fetch(ctx, p, class, want[class], advice, m); err != nil {
 				return err
 			}
 		}
@@ -244,6 +245,7 @@ func levelOf(node *includeNode, made []*included) level {
 type repeats struct {
 	bytes   int
 	scratch []byte
+	meter   storage.Meter // nil: nothing is weighed
 }
 
 // add counts objects before anything is included in them.
@@ -252,6 +254,7 @@ func (r *repeats) add(made []*included) error {
 		if m.times == 1 {
 			continue
 		}
+		was := r.bytes
 		r.scratch = m.object.AppendJSON(r.scratch[:0])
 		if more := m.times - 1; more > maxRepeats/len(r.scratch) {
 			r.bytes = maxRepeats + 1
@@ -260,6 +263,11 @@ func (r *repeats) add(made []*included) error {
 		}
 		if r.bytes > maxRepeats {
 			return parse.Errorf(parse.InvalidQuery, "include would repeat objects too often")
+		}
+		if r.meter != nil {
+			if err := r.meter.Weigh(r.bytes - was); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -308,13 +316,13 @@ func collect(v parse.Value, node *includeNode, want map[string]*wanted, n int) {
 }
 
 // fetch reads the objects of one class that a level needs.
-func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, w *wanted, advice *query.Advice) error {
+func (s *Service) fetch(ctx context.Context, p *access.Principal, class string, w *wanted, advice *query.Advice, m storage.Meter) error {
 	w.found = make([]found, len(w.ids))
 	c, err := s.class(p, class, schema.Get)
 	if err != nil || c == nil {
 		return err
 	}
-	r := &reading{s: s, p: p, class: c, op: schema.Get, included: true}
+	r := &reading{s: s, p: p, class: c, op: schema.Get, included: true, meter: m}
 	r.q.Where, r.q.Limit, r.q.Advice = &query.Member{Path: parse.KeyObjectID, Op: query.In, Values: w.ids, Distinct: true}, query.NoLimit, advice
 	if err := r.prepare(ctx); err != nil {
 		return err

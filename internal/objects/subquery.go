@@ -12,7 +12,8 @@ import (
 
 // resolve replaces the constraints of a query that need other objects, and
 // puts pointers where strings stand for them.
-func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Class, where query.Node, advice *query.Advice) (query.Node, error) {
+func (r *reading) resolve(ctx context.Context, where query.Node, advice *query.Advice) (query.Node, error) {
+	s, p, c := r.s, r.p, r.class
 	if where == nil {
 		return nil, nil
 	}
@@ -23,7 +24,7 @@ func (s *Service) resolve(ctx context.Context, p *access.Principal, c *schema.Cl
 	return query.Rewrite(where, func(n query.Node) (query.Node, error) {
 		switch n := n.(type) {
 		case *query.SubQuery:
-			m, err := s.subQuery(ctx, p, n, advice)
+			m, err := r.subQuery(ctx, n, advice)
 			if err != nil {
 				return nil, err
 			}
@@ -76,7 +77,7 @@ func isRelation(c *schema.Class, path query.Path) bool {
 }
 
 // subQuery runs the inner query as the same caller and lists what it found.
-func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.SubQuery, advice *query.Advice) (*query.Member, error) {
+func (r *reading) subQuery(ctx context.Context, n *query.SubQuery, advice *query.Advice) (*query.Member, error) {
 	m := &query.Member{Path: n.Path, Op: query.In, Values: []parse.Value{}}
 	if n.Negate {
 		m.Op = query.Nin
@@ -86,7 +87,7 @@ func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.Su
 		q.Keys = []string{string(n.Key)}
 	}
 	// All of them: the limits that protect answers do not apply.
-	list, err := s.all(ctx, p, n.ClassName, q, string(n.Key))
+	list, err := r.s.all(ctx, r.p, n.ClassName, q, string(n.Key), r.meter)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *Service) subQuery(ctx context.Context, p *access.Principal, n *query.Su
 }
 
 // all is Find without a limit. key is the field whose values are wanted, if they are.
-func (s *Service) all(ctx context.Context, p *access.Principal, class string, q *query.Query, key string) ([]*parse.Object, error) {
+func (s *Service) all(ctx context.Context, p *access.Principal, class string, q *query.Query, key string, m storage.Meter) ([]*parse.Object, error) {
 	c, err := s.class(p, class, schema.Find)
 	if err != nil || c == nil {
 		return nil, err
@@ -115,9 +116,9 @@ func (s *Service) all(ctx context.Context, p *access.Principal, class string, q 
 	if q.Redirect != "" {
 		inner := *q
 		inner.Redirect = ""
-		return s.all(ctx, p, redirect(c, q.Redirect), &inner, key)
+		return s.all(ctx, p, redirect(c, q.Redirect), &inner, key, m)
 	}
-	r := &reading{s: s, p: p, class: c, op: schema.Find, q: *q}
+	r := &reading{s: s, p: p, class: c, op: schema.Find, q: *q, meter: m}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}

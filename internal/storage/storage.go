@@ -55,6 +55,8 @@ type Find struct {
 	// Lazy allows an adapter to leave fields undecoded (see parse.Map.Lazy):
 	// each object is then for one goroutine, until its Fields are loaded.
 	Lazy bool
+	// Meter, if not nil, weighs the objects as they come (see [Find.Keep]).
+	Meter Meter
 	// Folded, if not nil, follows from Where: a field is this text but for case.
 	// A database whose index on the field does not regard case finds by it what
 	// a pattern would walk all objects for.

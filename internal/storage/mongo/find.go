@@ -43,10 +43,10 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	score := scorer(f)
 	if sortedHere(f, flt) {
 		top := storage.NewTop(query.Less(f.Order), f.Skip, f.Limit)
-		err := d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
+		top.Weigh(f.Meter, (*parse.Object).Size)
+		err := d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) (bool, error) {
 			score(o)
-			top.Add(o)
-			return true
+			return true, top.Add(o)
 		})
 		if err != nil {
 			return nil, d.failure(ctx, "find", f.Class.Name, err)
@@ -68,14 +68,17 @@ func (d *DB) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, error)
 	}
 	skip, limit := f.Skip-p.skip, f.Limit
 	var out []*parse.Object
-	err = d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) bool {
+	err = d.each(ctx, f.Class, f.Advice, flt, opts, func(o *parse.Object) (bool, error) {
 		if skip > 0 {
 			skip--
-			return true
+			return true, nil
 		}
 		score(o)
+		if err := f.Keep(o); err != nil {
+			return false, err
+		}
 		out = append(out, o)
-		return limit < 0 || len(out) < limit
+		return limit < 0 || len(out) < limit, nil
 	})
 	if err != nil {
 		return nil, d.failure(ctx, "find", f.Class.Name, err)
@@ -105,8 +108,8 @@ func pageOf(f *storage.Find, flt *filter) page {
 	return p
 }
 
-// each calls fn with every object that matches until fn returns false.
-func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) bool) (err error) {
+// each calls fn with every object that matches until fn returns false or an error.
+func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice, flt *filter, opts *options.FindOptionsBuilder, fn func(*parse.Object) (bool, error)) (err error) {
 	if err := d.boundFind(opts, flt.where); err != nil {
 		return err
 	}
@@ -124,8 +127,10 @@ func (d *DB) each(ctx context.Context, class *schema.Class, advice *query.Advice
 		if err != nil {
 			return err
 		}
-		if flt.match(o) && !fn(o) {
-			return nil
+		if flt.match(o) {
+			if more, err := fn(o); err != nil || !more {
+				return err
+			}
 		}
 		if err := flt.err(); err != nil {
 			return err
@@ -170,9 +175,9 @@ func (d *DB) Count(ctx context.Context, class *schema.Class, where query.Node, a
 	if advice != nil {
 		advise(opts, class, advice)
 	}
-	err = d.each(ctx, class, advice, flt, opts, func(*parse.Object) bool {
+	err = d.each(ctx, class, advice, flt, opts, func(*parse.Object) (bool, error) {
 		n++
-		return true
+		return true, nil
 	})
 	return n, d.failure(ctx, "count", class.Name, err)
 }

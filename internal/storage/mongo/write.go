@@ -108,9 +108,9 @@ func (d *DB) Delete(ctx context.Context, class *schema.Class, where query.Node) 
 		return d.deleteOne(ctx, class, flt.doc)
 	}
 	var found []*parse.Object
-	err = d.each(ctx, class, nil, flt, options.Find().SetBatchSize(batchSize), func(o *parse.Object) bool {
+	err = d.each(ctx, class, nil, flt, options.Find().SetBatchSize(batchSize), func(o *parse.Object) (bool, error) {
 		found = append(found, o)
-		return true
+		return true, nil
 	})
 	if err != nil {
 		return nil, d.failure(ctx, "delete", class.Name, err)
@@ -174,9 +174,9 @@ func (d *DB) deleteFound(ctx context.Context, class *schema.Class, where []byte,
 	left := map[string]bool{}
 	flt := &filter{doc: these.doc}
 	opts := options.Find().SetProjection(projection(class, []string{}))
-	err = d.each(ctx, class, nil, flt, opts, func(o *parse.Object) bool {
+	err = d.each(ctx, class, nil, flt, opts, func(o *parse.Object) (bool, error) {
 		left[o.ID] = true
-		return true
+		return true, nil
 	})
 	if err != nil {
 		return nil, d.failure(ctx, "delete", class.Name, err)

@@ -112,6 +112,7 @@ func eachRow(rows pgx.Rows, row func(raw [][]byte, formats []int16) (more bool, 
 // statement is a find in SQL, and what of it SQL does not say.
 type statement struct {
 	t       *table
+	find    *storage.Find
 	columns []*column
 	sql     string
 	args    []any
@@ -129,7 +130,7 @@ func newStatement(t *table, f *storage.Find) (*statement, error) {
 	if err := t.hinted(f.Advice); err != nil {
 		return nil, err
 	}
-	s := &statement{t: t, order: f.Order, skip: f.Skip, limit: f.Limit}
+	s := &statement{t: t, find: f, order: f.Order, skip: f.Skip, limit: f.Limit}
 	if n := query.TextOf(f.Where); n != nil && f.Score {
 		s.score = n.Score()
 	}
@@ -198,6 +199,7 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 	var top *storage.Top[*parse.Object] // rows yet to be sorted
 	if !s.sorted {
 		top = storage.NewTop(query.Less(s.order), skip, limit)
+		top.Weigh(s.find.Meter, (*parse.Object).Size)
 	}
 	var scan *query.Scan
 	if s.matcher != nil {
@@ -225,10 +227,15 @@ func (s *statement) run(ctx context.Context, q querier) (out []*parse.Object, er
 		}
 		switch {
 		case !s.sorted:
-			top.Add(o)
+			if err := top.Add(o); err != nil {
+				return false, err
+			}
 		case skip > 0:
 			skip--
 		default:
+			if err := s.find.Keep(o); err != nil {
+				return false, err
+			}
 			out = append(out, o)
 			limit--
 		}

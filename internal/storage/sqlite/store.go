@@ -132,6 +132,7 @@ func (db *DB) each(ctx context.Context, c *conn, f *storage.Find, locate bool, r
 // statement is a find in SQL, and what of it SQL does not say.
 type statement struct {
 	t       *table
+	find    *storage.Find
 	sql     string
 	args    []driver.Value
 	order   []query.Sort
@@ -181,7 +182,7 @@ func (db *DB) statement(f *storage.Find, locate bool) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &statement{t: t, order: f.Order, matcher: m, forced: forced, skip: f.Skip, limit: f.Limit}
+	s := &statement{t: t, find: f, order: f.Order, matcher: m, forced: forced, skip: f.Skip, limit: f.Limit}
 	var order string
 	order, s.sorted = t.orderBy(f.Order)
 	s.lazy = f.Lazy && m == nil && s.sorted
@@ -215,6 +216,7 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 	if !s.sorted {
 		less := query.Less(s.order)
 		top = storage.NewTop(func(a, b found) int { return less(a.object, b.object) }, skip, limit)
+		top.Weigh(s.find.Meter, func(x found) int { return x.object.Size() })
 	}
 	var near *parse.Object
 	var scan *query.Scan
@@ -235,12 +237,15 @@ func (s *statement) run(ctx context.Context, c *conn, row func(found)) error {
 			if s.score != nil {
 				x.object.Set(query.ScoreField, s.score(x.object))
 			}
-			top.Add(x)
+			return true, top.Add(x)
 		case skip > 0:
 			skip--
 		default:
 			if s.score != nil {
 				x.object.Set(query.ScoreField, s.score(x.object))
+			}
+			if err := s.find.Keep(x.object); err != nil {
+				return false, err
 			}
 			row(x)
 			limit--

@@ -105,6 +105,9 @@ func (m *Model) Find(ctx context.Context, f *storage.Find) ([]*parse.Object, err
 	}
 	for i, o := range list {
 		list[i] = clone(o)
+		if err := f.Keep(list[i]); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }

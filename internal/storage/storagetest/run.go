@@ -63,6 +63,7 @@ var suite = [...]struct {
 	run  func(t *testing.T, s storage.Store)
 }{
 	{Queries, testQueries},
+	{Queries, testMeter},
 	{Geo, testGeo},
 	{Text, testText},
 	{Sorting, testSorting},
