@@ -141,11 +141,11 @@ func newThrottle(cfg config.Config, sh *shared, now func() time.Time) (auth.Thro
 }
 
 // newGuard makes the option connectionLimits ready for use. The second result
-// is what large bodies may take.
-func newGuard(cfg config.Config) (guard.Limits, int64, error) {
+// is what large bodies and answers may take.
+func newGuard(cfg config.Config) (guard.Limits, config.Memory, error) {
 	o, err := cfg.Connections()
 	if err != nil {
-		return guard.Limits{}, 0, err
+		return guard.Limits{}, config.Memory{}, err
 	}
 	l := guard.Defaults
 	l.Connections = guard.MaxConnections()
@@ -159,7 +159,7 @@ func newGuard(cfg config.Config) (guard.Limits, int64, error) {
 			*into = *n
 		}
 	}
-	return l, o.BodyMemory, nil
+	return l, o.Memory, nil
 }
 
 // newIdempotency makes the option idempotencyOptions ready for use; nil if it is off.

@@ -43,7 +43,8 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 		QueryLimits: query.Limits{RegexTime: regexTime(cfg.LiveQuery.RegexTimeout)},
 		ClientIP:    o.ClientIP, App: objs.App(), Request: objs.Request, Log: s.log,
 		Find: func(ctx context.Context, p *access.Principal, class string, q *query.Query) ([]*parse.Object, error) {
-			found, err := objs.Find(ctx, p, class, q)
+			// A frame waits with the others for the client to read it.
+			found, err := objs.FindWithin(ctx, p, class, q, &rest.Bounded{Max: max(live.QueueBytes, livequery.DefaultQueueBytes)})
 			if err != nil {
 				return nil, err
 			}

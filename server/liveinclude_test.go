@@ -105,6 +105,12 @@ func TestLiveInclude(t *testing.T) {
 		if f := bob.raw(); !strings.Contains(f, `"name":"Janet"`) || strings.Contains(f, "123") {
 			t.Error(f)
 		}
+		// An answer is no larger than what may wait for a client.
+		s.Do(t, &scenario.Step{Method: "PUT", Path: "/classes/Author/{{open}}", As: "master", Body: `{"bio":"` + strings.Repeat("x", 1<<20) + `"}`})
+		bob.send(`{"op":"query","requestId":1}`)
+		if f := bob.raw(); !strings.Contains(f, `"code":102`) || !strings.Contains(f, "too large") {
+			t.Errorf("%.200s", f)
+		}
 		// Two events for three readers with rights of their own.
 		s.Do(t, &scenario.Step{Path: "/livequery/stats", As: "master", JSON: `{"includeReads":6,"...":0}`})
 	})

@@ -93,9 +93,9 @@ type Server struct {
 	http     *http.Server
 	// livePort is the port for live queries alone, nil if they have none.
 	livePort *livePort
-	// conns are the limits of connections, bodyMemory what large bodies may take.
-	conns      guard.Limits
-	bodyMemory int64
+	// conns are the limits of connections, memory what large bodies and answers may take.
+	conns  guard.Limits
+	memory config.Memory
 	// lane is that of all that takes long.
 	lane *fair.Lane
 	// embedded: the database is this process's own. Nobody else changes it, and
@@ -165,11 +165,11 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	conns, bodyMemory, err := newGuard(cfg)
+	conns, memory, err := newGuard(cfg)
 	if err != nil {
 		return nil, errors.Join(err, port.Close())
 	}
-	s.conns, s.bodyMemory = conns, bodyMemory
+	s.conns, s.memory = conns, memory
 	s.listener = guard.Listen(port, conns.Connections)
 	closers = append(closers, func() { _ = s.listener.Close() })
 	if s.livePort, err = listenLive(ctx, cfg, conns.Connections); err != nil {
@@ -294,7 +294,8 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if err != nil {
 		return err
 	}
-	o.BodyMemory, o.Lane, o.Extend = s.bodyMemory, s.lane, s.conns.Extend
+	o.BodyMemory, o.Answers = s.memory.Bodies, rest.NewAnswers(s.memory.Answers)
+	o.Lane, o.Extend = s.lane, s.conns.Extend
 	o.PublicExplain = use.AllowPublicExplain
 	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now
 	if cfg.EnableProductPurchaseLegacyAPI {

@@ -153,7 +153,7 @@ func BenchmarkMe(b *testing.B) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.Me(ctx, p, nil); err != nil {
+		if _, err := w.Me(ctx, p, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

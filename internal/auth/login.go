@@ -271,7 +271,7 @@ func (s *Service) LoginAs(ctx context.Context, p *access.Principal, params *pars
 // Me returns the caller as he sees himself, with his token (reference 03
 // §3.4). Without a query or a hook on reading users it is answered from the
 // session cache, which every committed write keeps true.
-func (s *Service) Me(ctx context.Context, p *access.Principal, q *query.Query) (*parse.Object, error) {
+func (s *Service) Me(ctx context.Context, p *access.Principal, q *query.Query, m storage.Meter) (*parse.Object, error) {
 	if p.SessionToken == "" {
 		return nil, parse.Denyf(parse.InvalidSessionToken, "Invalid session token")
 	}
@@ -293,7 +293,7 @@ func (s *Service) Me(ctx context.Context, p *access.Principal, q *query.Query) (
 			}
 		}
 	} else {
-		o, err := s.objs.Get(ctx, p, userClass, p.UserID, q)
+		o, err := s.objs.GetWithin(ctx, p, userClass, p.UserID, q, m)
 		if parse.CodeOf(err) == parse.ObjectNotFound {
 			return nil, parse.Denyf(parse.InvalidSessionToken, "Invalid session token")
 		}

@@ -99,7 +99,7 @@ func TestLoginUnseen(t *testing.T) {
 	}
 	diff(t, `{"objectId":"`+m.id+`","sessionToken":"`+o.String("sessionToken")+`"}`, string(o.AppendJSON(nil)))
 	w.as(member{o.ID, o.String("sessionToken")})
-	_, err = w.Me(t.Context(), w.as(m), nil)
+	_, err = w.Me(t.Context(), w.as(m), nil, nil)
 	wantError(t, err, parse.OperationForbidden, "")
 }
 
@@ -174,11 +174,11 @@ func TestMe(t *testing.T) {
 	w := newWorld(t, nil)
 	alice := w.signUp("alice")
 	w.mustUpdate(master, user, alice.id, `{"friends":{"__op":"AddRelation","objects":[`+pointer(user, "x")+`]},"sessionToken":"r:field"}`)
-	fast, err := w.Me(t.Context(), w.as(alice), nil)
+	fast, err := w.Me(t.Context(), w.as(alice), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	slow, err := w.Me(t.Context(), w.as(alice), &query.Query{})
+	slow, err := w.Me(t.Context(), w.as(alice), &query.Query{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,14 +189,14 @@ func TestMe(t *testing.T) {
 	if w.as(alice).User.Fields.Has("sessionToken") {
 		t.Error("the cached user was changed")
 	}
-	_, err = w.Me(t.Context(), nobody, nil)
+	_, err = w.Me(t.Context(), nobody, nil, nil)
 	wantError(t, err, parse.InvalidSessionToken, invalidToken)
 	// Only the master key can lock a user out of his own object.
 	w.mustUpdate(w.as(alice), user, alice.id, `{"ACL":{}}`)
 	w.as(alice)
 	w.mustUpdate(master, user, alice.id, `{"ACL":{}}`)
 	for _, q := range []*query.Query{nil, {}} {
-		_, err = w.Me(t.Context(), w.as(alice), q)
+		_, err = w.Me(t.Context(), w.as(alice), q, nil)
 		wantError(t, err, parse.InvalidSessionToken, invalidToken)
 	}
 }

@@ -39,7 +39,7 @@ type Config struct {
 	Port             int             `opt:"port" env:"PORT" help:"Port to listen on; 0 takes a free one."`
 	MountPath        string          `opt:"mountPath" env:"PARSE_SERVER_MOUNT_PATH" help:"Path of the API."`
 	TrustProxy       any             `opt:"trustProxy" env:"PARSE_SERVER_TRUST_PROXY" help:"true, a number of hops, or a list of proxy addresses whose X-Forwarded-For is believed."`
-	ConnectionLimits json.RawMessage `opt:"connectionLimits" env:"PARSE_SERVER_CONNECTION_LIMITS" help:"{\"headerTimeout\":ms,\"bodyTimeout\":ms,\"bytesPerSecond\":n,\"idleTimeout\":ms,\"headers\":n,\"headerBytes\":n,\"connections\":n,\"bodyMemory\":\"128mb\"}: what a connection may cost."`
+	ConnectionLimits json.RawMessage `opt:"connectionLimits" env:"PARSE_SERVER_CONNECTION_LIMITS" help:"{\"headerTimeout\":ms,\"bodyTimeout\":ms,\"bytesPerSecond\":n,\"idleTimeout\":ms,\"headers\":n,\"headerBytes\":n,\"connections\":n,\"bodyMemory\":\"128mb\",\"answerMemory\":\"128mb\"}: what a connection may cost."`
 	MaxUploadSize    string          `opt:"maxUploadSize" env:"PARSE_SERVER_MAX_UPLOAD_SIZE" help:"Largest request body, for example 20mb."`
 
 	DatabaseURI      string          `opt:"databaseURI" env:"PARSE_SERVER_DATABASE_URI" secret:"uri" help:"sqlite:FILE, sqlite::memory:, mongodb://…, postgres://… ; default a SQLite file in dataDir."`

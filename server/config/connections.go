@@ -15,8 +15,12 @@ type Connections struct {
 	HeaderTimeout, BodyTimeout, IdleTimeout *time.Duration
 	Rate                                    *int // bytes a second
 	HeaderBytes, Headers, Connections       *int
-	// BodyMemory is what all large bodies together may take, in bytes; 0: the default.
-	BodyMemory int64
+	Memory                                  Memory
+}
+
+// Memory is what requests together may take, in bytes; 0: the default.
+type Memory struct {
+	Bodies, Answers int64 // large ones
 }
 
 // Connections reads connectionLimits.
@@ -32,6 +36,7 @@ func (c *Config) Connections() (Connections, error) {
 	counts := map[string]**int{
 		"bytesPerSecond": &out.Rate, "headerBytes": &out.HeaderBytes, "headers": &out.Headers, "connections": &out.Connections,
 	}
+	sizes := map[string]*int64{"bodyMemory": &out.Memory.Bodies, "answerMemory": &out.Memory.Answers}
 	for _, name := range sorted(m) {
 		n, isNumber := m[name].(float64)
 		whole := isNumber && n == float64(int(n)) && n >= 0 && n <= 1<<30
@@ -48,13 +53,13 @@ func (c *Config) Connections() (Connections, error) {
 			}
 			v := int(n)
 			*counts[name] = &v
-		case name == "bodyMemory":
+		case sizes[name] != nil:
 			s, _ := m[name].(string)
 			if isNumber {
 				s = strconv.FormatFloat(n, 'f', -1, 64)
 			}
-			if out.BodyMemory, err = size(s); err != nil {
-				return out, fmt.Errorf("connectionLimits.bodyMemory must be a size such as 256mb, not %v.", m[name])
+			if *sizes[name], err = size(s); err != nil {
+				return out, fmt.Errorf("connectionLimits.%s must be a size such as 256mb, not %v.", name, m[name])
 			}
 		default:
 			return out, fmt.Errorf("connectionLimits contains unknown property '%s'.", name)

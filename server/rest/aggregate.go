@@ -7,6 +7,7 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/schema"
 )
@@ -26,9 +27,28 @@ func aggregation(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	results, err := c.objs.Aggregate(ctx, c.principal, class, a)
+	var results parse.Array
+	err = c.withRoom(ctx, func(m storage.Meter) (err error) {
+		a.Meter = m
+		results, err = c.objs.Aggregate(ctx, c.principal, class, a)
+		return err
+	})
 	if err != nil {
 		return reply{}, err
+	}
+	if c.large() {
+		return reply{pieces: inPieces(len(results)+1, func(out []byte, i int) []byte {
+			if i == 0 {
+				out = append(out, `{"results":[`...)
+			}
+			if i == len(results) {
+				return append(out, "]}"...)
+			}
+			if i > 0 {
+				out = append(out, ',')
+			}
+			return parse.AppendJSON(out, results[i])
+		})}, nil
 	}
 	out := append(c.bufs.out[:0], `{"results":`...)
 	out = append(parse.AppendJSON(out, results), '}')

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,10 +63,11 @@ func batch(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	items := make([]item, len(requests))
+	whole := &sharedAnswer{answer: c.ownMeter()}
 	t, _ := c.body.Get("transaction")
 	transaction := t == true
 	for i, req := range requests {
-		if err := c.prepare(&items[i], req); err != nil {
+		if err := c.prepare(&items[i], req, whole); err != nil {
 			return reply{}, err
 		}
 		if r := &items[i].route; transaction && !r.object {
@@ -81,28 +83,74 @@ func batch(ctx context.Context, c *call) (reply, error) {
 	} else {
 		runAll(ctx, items)
 	}
+	large := false
+	for i := range items {
+		it := &items[i]
+		if it.err != nil {
+			it.reply = reply{}
+			_, it.reply.json = c.h.errorBody(ctx, c.req, it.err, nil)
+		}
+		large = large || it.reply.pieces != nil
+	}
+	if large {
+		return reply{pieces: batchPieces(items)}, nil
+	}
 	out := append(c.bufs.out[:0], '[')
 	for i := range items {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		it := &items[i]
-		if it.err != nil {
-			out = append(out, `{"error":`...)
-			_, out = c.h.errorBody(ctx, c.req, it.err, out)
-		} else {
-			out = append(out, `{"success":`...)
-			out = append(out, it.reply.json...)
-		}
-		out = append(out, '}')
+		out = append(out, items[i].outcome()...)
+		out = append(append(out, items[i].reply.json...), '}')
 	}
 	c.bufs.out = append(out, ']')
 	return reply{json: c.bufs.out}, nil
 }
 
+// outcome begins what the answer has of an item.
+func (it *item) outcome() string {
+	if it.err != nil {
+		return `{"error":`
+	}
+	return `{"success":`
+}
+
+// batchPieces is the answer of a batch that has large ones in it.
+func batchPieces(items []item) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		out := make([]byte, 0, 2*chunkBytes)
+		for i := range items {
+			it, sep := &items[i], byte(',')
+			if i == 0 {
+				sep = '['
+			}
+			out = append(append(out, sep), it.outcome()...)
+			out = append(out, it.reply.json...)
+			if it.reply.pieces != nil {
+				if !yield(out) {
+					return
+				}
+				out = out[:0]
+				for p := range it.reply.pieces {
+					if !yield(p) {
+						return
+					}
+				}
+			}
+			if out = append(out, '}'); len(out) >= chunkBytes {
+				if !yield(out) {
+					return
+				}
+				out = out[:0]
+			}
+		}
+		yield(append(out, ']'))
+	}
+}
+
 // prepare checks one item and finds its route. Every item is checked before
 // the first one runs, so that a malformed batch changes nothing.
-func (c *call) prepare(it *item, v parse.Value) error {
+func (c *call) prepare(it *item, v parse.Value, whole *sharedAnswer) error {
 	req, ok := v.(*parse.Map)
 	if !ok {
 		return parse.Errorf(parse.InvalidJSON, "batch request path must be a string")
@@ -157,6 +205,7 @@ func (c *call) prepare(it *item, v parse.Value) error {
 		h: c.h, req: c.req, objs: c.objs, principal: c.principal, token: c.token,
 		body: body, params: params, nested: true, bufs: &buffers{}, // an item's answer is small; thousands of pooled buffers are not
 	}
+	it.call.part.whole = whole
 	return nil
 }
 

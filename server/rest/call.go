@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -28,6 +29,9 @@ type reply struct {
 	status   int // 0: 200
 	location string
 	json     []byte
+	// pieces, if not nil, is the body in place of json where that is large. It
+	// gives the same each time; a piece is good until the next.
+	pieces iter.Seq[[]byte]
 }
 
 // handlerFunc is a handler of the route table.
@@ -59,6 +63,8 @@ type call struct {
 	at, status int
 	bufs       *buffers
 	share      share // of the memory for large bodies
+	answer     answer
+	part       part // of the answer of the batch that the call is an item of
 }
 
 // buffers are reused from call to call.
@@ -77,7 +83,7 @@ func newCall(h *Handler, w http.ResponseWriter, r *http.Request) *call {
 }
 
 func (c *call) release() {
-	c.h.bodies.free(&c.share)
+	c.free()
 	b := c.bufs
 	if b == nil {
 		return
@@ -88,6 +94,12 @@ func (c *call) release() {
 	}
 	b.in, b.out = b.in[:0], b.out[:0]
 	bufferPool.Put(b)
+}
+
+// free gives back the memory that is counted.
+func (c *call) free() {
+	c.h.bodies.free(&c.share)
+	c.h.o.Answers.free(&c.answer)
 }
 
 // rewrite returns the request with a normalised path; HEAD becomes GET on a
@@ -470,6 +482,10 @@ func (c *call) finish(r reply, err error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	if r.pieces != nil {
+		c.writePieces(r.status, r.location, r.pieces)
+		return
+	}
 	c.writeJSON(r.status, r.location, r.json)
 }
 
@@ -481,37 +497,97 @@ var etagSeed = maphash.MakeSeed()
 var retrySoon = []string{"1"}
 
 func (c *call) writeJSON(status int, location string, body []byte) {
+	n := -1
+	if body != nil {
+		n = len(body)
+	}
+	tag := ""
+	if c.tagged(status) {
+		tag = etag(n, maphash.Bytes(etagSeed, body))
+	}
+	if c.begin(status, location, n, tag) {
+		c.write(body)
+	}
+}
+
+// writePieces is writeJSON for a body that is encoded twice, for its length and
+// to be sent, so that it is never there as a whole.
+func (c *call) writePieces(status int, location string, pieces iter.Seq[[]byte]) {
+	var sum maphash.Hash
+	sum.SetSeed(etagSeed)
+	n := 0
+	for p := range pieces {
+		n += len(p)
+		_, _ = sum.Write(p) // never fails
+	}
+	tag := ""
+	if c.tagged(status) {
+		tag = etag(n, sum.Sum64())
+	}
+	if !c.begin(status, location, n, tag) {
+		return
+	}
+	for p := range pieces {
+		if !c.write(p) {
+			return
+		}
+	}
+}
+
+// tagged reports whether an answer has an entity tag.
+func (c *call) tagged(status int) bool {
+	return status == http.StatusOK && c.req.Method == http.MethodGet && !c.override
+}
+
+func etag(n int, sum uint64) string { return fmt.Sprintf(`W/"%x-%x"`, n, sum) }
+
+// begin writes the head of an answer of n bytes, -1 if it has no body, and
+// reports whether the body is to follow.
+func (c *call) begin(status int, location string, n int, tag string) bool {
 	h := c.Header()
 	h["Content-Type"] = jsonType
 	if location != "" {
 		h.Set("Location", location)
 	}
-	if status == http.StatusOK && c.req.Method == http.MethodGet && !c.override {
-		tag := fmt.Sprintf(`W/"%x-%x"`, len(body), maphash.Bytes(etagSeed, body))
+	if tag != "" {
 		h["Etag"] = []string{tag}
 		if inm := first(c.req.Header, "If-None-Match"); inm != "" && strings.Contains(inm, tag[2:]) {
 			h.Del("Content-Type")
-			status, body = http.StatusNotModified, nil
+			status, n = http.StatusNotModified, -1
 		}
 	}
-	if body != nil {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if n >= 0 {
+		h["Content-Length"] = []string{strconv.Itoa(n)}
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable && h["Retry-After"] == nil {
 		h["Retry-After"] = retrySoon
 	}
+	c.h.o.Answers.writes(&c.answer, c.ResponseWriter)
 	c.wrote, c.status = true, status
 	c.extend()
 	c.ResponseWriter.WriteHeader(status)
-	for len(body) > chunkBytes {
-		if _, err := c.ResponseWriter.Write(body[:chunkBytes]); err != nil {
-			return
+	return n >= 0
+}
+
+// write sends a part of a body and reports whether the client is still there. One
+// that has gone cannot be told; net/http closes the connection.
+func (c *call) write(body []byte) bool {
+	for len(body) > 0 {
+		part := body[:min(len(body), chunkBytes)]
+		if _, err := c.ResponseWriter.Write(part); err != nil {
+			return false
 		}
-		body = body[chunkBytes:]
-		c.extend()
+		if c.answer.took > 0 {
+			c.answer.sent.Add(int64(len(part)))
+		}
+		if body = body[len(part):]; len(part) == chunkBytes {
+			c.extend()
+		}
+		if c.answer.cut.Load() { // looked at after the time was extended: see cutOne
+			return false
+		}
 	}
-	// A client that has gone cannot be told; net/http closes the connection.
-	_, _ = c.ResponseWriter.Write(body)
+	return true
 }
 
 // chunkBytes is how much of an answer must be read in the time for an answer:
@@ -536,6 +612,7 @@ func (c *call) WriteHeader(status int) {
 
 // fail writes an error.
 func (c *call) fail(err error) {
+	c.h.o.Answers.free(&c.answer) // nobody is to hold it by not reading this
 	var pe *parse.Error
 	if errors.As(err, &pe) && pe.RetryAfter > 0 {
 		c.Header()["Retry-After"] = []string{strconv.FormatInt(seconds(pe.RetryAfter.Milliseconds()), 10)}

@@ -75,6 +75,8 @@ type Options struct {
 	BodyMemory int64
 	// Lane is where what takes long waits for its turn; nil: nothing does.
 	Lane *fair.Lane
+	// Answers bounds the memory of large answers; nil: by the default.
+	Answers *Answers
 	// Extend gives a part of an answer the time to be read; nil: nothing does.
 	Extend       func(http.ResponseWriter)
 	AllowOrigin  []string
@@ -154,6 +156,9 @@ type Handler struct {
 // New returns the handler of the API over the services.
 func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	o.MountPath = strings.TrimRight(o.MountPath, "/")
+	if o.Answers == nil {
+		o.Answers = NewAnswers(0)
+	}
 	h := &Handler{o: o, objs: objs, auth: users, bodies: newBudget(o.BodyMemory, o.Lane), cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)
 	h.routes = routeTable(o.Apple != nil)
@@ -219,7 +224,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				c.fail(errInternal)
 			}
 			h.requests.count(c.at, http.StatusInternalServerError)
-			h.bodies.free(&c.share)
+			c.free()
 			return // the buffers of a call that panicked are not used again
 		}
 		h.requests.count(c.at, c.status)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/objects"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -139,7 +140,11 @@ func get(ctx context.Context, c *call) (reply, error) {
 			return reply{}, err
 		}
 	}
-	o, err := c.objs.Get(ctx, c.principal, class, id, q)
+	var o *parse.Object
+	err = c.withRoom(ctx, func(m storage.Meter) (err error) {
+		o, err = c.objs.GetWithin(ctx, c.principal, class, id, q, m)
+		return weighed(m, o, err)
+	})
 	if err != nil {
 		return reply{}, err
 	}
@@ -148,6 +153,17 @@ func get(ctx context.Context, c *call) (reply, error) {
 		o.Set("sessionToken", c.principal.SessionToken)
 	}
 	return c.object(o), nil
+}
+
+// weighed weighs an object that will be in the answer a second time, as text.
+func weighed(m storage.Meter, o *parse.Object, err error) error {
+	if err != nil {
+		return err
+	}
+	if n := o.Size(); n > countedAnswer {
+		return m.Weigh(n)
+	}
+	return nil
 }
 
 // object answers one object.
@@ -166,9 +182,16 @@ func find(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	found, err := c.objs.Find(ctx, c.principal, c.params[0], q)
+	var found *objects.Found
+	err = c.withRoom(ctx, func(m storage.Meter) (err error) {
+		found, err = c.objs.FindWithin(ctx, c.principal, c.params[0], q, m)
+		return err
+	})
 	if err != nil {
 		return reply{}, err
+	}
+	if found.Plan == nil && c.large() {
+		return reply{pieces: resultPieces(found)}, nil
 	}
 	out := append(c.bufs.out[:0], `{"results":`...)
 	if found.Plan != nil {
@@ -176,6 +199,64 @@ func find(ctx context.Context, c *call) (reply, error) {
 	} else {
 		out = appendResults(out, found)
 	}
+	c.bufs.out = appendEnd(out, found)
+	return reply{json: c.bufs.out}, nil
+}
+
+func resultPieces(found *objects.Found) iter.Seq[[]byte] {
+	return inPieces(len(found.Objects)+1, func(out []byte, i int) []byte {
+		if i == 0 {
+			out = append(out, `{"results":[`...)
+		}
+		if i == len(found.Objects) {
+			return appendEnd(append(out, ']'), found)
+		}
+		return appendResult(out, found, i)
+	})
+}
+
+// inPieces gives n parts, as appendPart appends them, in pieces of about chunkBytes.
+func inPieces(n int, appendPart func(out []byte, i int) []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		out := make([]byte, 0, 2*chunkBytes)
+		for i := range n {
+			if out = appendPart(out, i); len(out) >= chunkBytes {
+				if !yield(out) {
+					return
+				}
+				out = out[:0]
+			}
+		}
+		if len(out) > 0 {
+			yield(out)
+		}
+	}
+}
+
+func appendResults(out []byte, found *objects.Found) []byte {
+	out = append(out, '[')
+	for i := range found.Objects {
+		out = appendResult(out, found, i)
+	}
+	return append(out, ']')
+}
+
+func appendResult(out []byte, found *objects.Found, i int) []byte {
+	if i > 0 {
+		out = append(out, ',')
+	}
+	start := len(out)
+	out = found.Objects[i].AppendJSON(out)
+	// A redirected query tells the class of each result.
+	if found.ClassName != "" && len(out)-start > 2 {
+		out = append(out[:len(out)-1], `,"className":`...)
+		out = append(parse.AppendJSON(out, found.ClassName), '}')
+	}
+	return out
+}
+
+// appendEnd appends what a find answers behind its results.
+func appendEnd(out []byte, found *objects.Found) []byte {
 	if found.HasCount {
 		out = append(out, `,"count":`...)
 		out = strconv.AppendInt(out, found.Count, 10)
@@ -183,30 +264,7 @@ func find(ctx context.Context, c *call) (reply, error) {
 	if found.Cursor != "" {
 		out = append(append(append(out, `,"cursor":"`...), found.Cursor...), '"') // base64
 	}
-	out = append(out, '}')
-	c.bufs.out = out
-	return reply{json: out}, nil
-}
-
-func appendResults(out []byte, found *objects.Found) []byte {
-	out = append(out, '[')
-	for i, o := range found.Objects {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if found.ClassName == "" {
-			out = o.AppendJSON(out)
-			continue
-		}
-		// A redirected query tells the class of each result.
-		start := len(out)
-		out = o.AppendJSON(out)
-		if len(out)-start > 2 {
-			out = append(out[:len(out)-1], `,"className":`...)
-			out = append(parse.AppendJSON(out, found.ClassName), '}')
-		}
-	}
-	return append(out, ']')
+	return append(out, '}')
 }
 
 func (c *call) scope() query.Scope {

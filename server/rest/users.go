@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 )
@@ -94,7 +95,11 @@ func me(ctx context.Context, c *call) (reply, error) {
 			return reply{}, err
 		}
 	}
-	u, err := c.h.auth.Me(ctx, c.principal, q)
+	var u *parse.Object
+	err = c.withRoom(ctx, func(m storage.Meter) (err error) {
+		u, err = c.h.auth.Me(ctx, c.principal, q, m)
+		return weighed(m, u, err)
+	})
 	if err != nil {
 		return reply{}, err
 	}
