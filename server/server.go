@@ -96,8 +96,9 @@ type Server struct {
 	// conns are the limits of connections, memory what large bodies and answers may take.
 	conns  guard.Limits
 	memory config.Memory
-	// lane is that of all that takes long.
+	// lane is that of all that takes long, gate what lets requests in.
 	lane *fair.Lane
+	gate *fair.Gate
 	// embedded: the database is this process's own. Nobody else changes it, and
 	// it has unique indexes without regard to case.
 	embedded bool
@@ -215,7 +216,8 @@ func New(ctx context.Context, cfg config.Config, opts ...Option) (_ *Server, err
 		return nil, err
 	}
 	s.store, s.guard = storage.Guarded(ctx, s.store, storage.GuardOptions{InFlight: use.MaxInFlight, Stall: use.Stall, Log: s.log})
-	s.lane = fair.NewLane(fair.Cores(runtime.GOMAXPROCS(0)))
+	cores := runtime.GOMAXPROCS(0)
+	s.lane, s.gate = fair.NewLane(fair.Cores(cores)), fair.NewGate(cores, nil)
 	patterns := s.lane
 	if db, err := cfg.Database(); err == nil && db.Kind == config.MongoDB {
 		patterns = nil // it matches them itself
@@ -295,7 +297,7 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 		return err
 	}
 	o.BodyMemory, o.Answers = s.memory.Bodies, rest.NewAnswers(s.memory.Answers)
-	o.Lane, o.Extend = s.lane, s.conns.Extend
+	o.Lane, o.Gate, o.Extend = s.lane, s.gate, s.conns.Extend
 	o.PublicExplain = use.AllowPublicExplain
 	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now
 	if cfg.EnableProductPurchaseLegacyAPI {
@@ -647,6 +649,7 @@ func (s *Server) Run(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("close live queries: %w", err))
 		}
 	}
+	s.gate.Close()
 	if err := s.post.close(drain); err != nil {
 		errs = append(errs, fmt.Errorf("stop mails: %w", err))
 	}

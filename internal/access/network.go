@@ -1,6 +1,9 @@
 package access
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // ClientBits are those of an IPv6 address that are one client's.
 const ClientBits = 64
@@ -9,6 +12,9 @@ const ClientBits = 64
 // of an IPv6 one, since all addresses of a /64 are a single client's to choose
 // from. What is no address stands for itself.
 func Network(ip string, bits int) string {
+	if !strings.Contains(ip, ":") {
+		return ip
+	}
 	a, err := netip.ParseAddr(ip)
 	if err != nil {
 		return ip

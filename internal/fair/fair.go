@@ -21,11 +21,11 @@ var (
 
 // Queue shares out a number of units. The zero Queue has none; see [NewQueue].
 type Queue struct {
-	limit int64
-	most  int // may wait; 0: as many as want to
+	most int // may wait; 0: as many as want to
 
 	mu      sync.Mutex // guards all below
-	free    int64
+	limit   int64
+	free    int64 // less than none if the limit has shrunk
 	waiting int
 	sources map[string]*source // those who hold something, wait, or have had more than others
 	order   order              // those who wait
@@ -61,8 +61,8 @@ func NewQueue(limit int64, most int) *Queue {
 // Acquire waits for n units, at most all there are, which Release has to give
 // back. It fails with the error of the context, with [ErrFull] or with [ErrDismissed].
 func (q *Queue) Acquire(ctx context.Context, from string, n int64) error {
-	n = min(n, q.limit)
 	q.mu.Lock()
+	n = min(n, q.limit)
 	s := q.source(from)
 	if q.waiting == 0 && q.free >= n {
 		q.free -= n
@@ -103,9 +103,9 @@ func (q *Queue) Acquire(ctx context.Context, from string, n int64) error {
 // use, in any measure that all callers share, and so that the sum of what is
 // used does not exceed an int64: milliseconds, if units are bytes.
 func (q *Queue) Release(from string, n, cost int64) {
-	n = min(n, q.limit)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	n = min(n, q.limit)
 	s := q.source(from)
 	q.free += n
 	s.held -= n
@@ -114,6 +114,15 @@ func (q *Queue) Release(from string, n, cost int64) {
 		heap.Fix(&q.order, s.at)
 	}
 	q.forget(s)
+	q.serve()
+}
+
+// SetLimit changes how many units there are, of which each may have but one.
+func (q *Queue) SetLimit(n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free += n - q.limit
+	q.limit = n
 	q.serve()
 }
 

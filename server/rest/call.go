@@ -16,9 +16,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
 	"github.com/pargo-baas/pargo/internal/auth"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/objects"
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -65,6 +67,8 @@ type call struct {
 	share      share // of the memory for large bodies
 	answer     answer
 	part       part // of the answer of the batch that the call is an item of
+	pass       fair.Pass
+	addr       string // see ip
 }
 
 // buffers are reused from call to call.
@@ -98,6 +102,8 @@ func (c *call) release() {
 
 // free gives back the memory that is counted.
 func (c *call) free() {
+	c.pass.Leave()
+	c.pass = fair.Pass{}
 	c.h.bodies.free(&c.share)
 	c.h.o.Answers.free(&c.answer)
 }
@@ -139,6 +145,9 @@ func (c *call) open() error {
 		if c.body = (&parse.Map{}); !known {
 			return errUnauthorized
 		}
+		if err := c.admit(); err != nil {
+			return err
+		}
 		return c.identify(&cr)
 	}
 	body, err := c.readBody()
@@ -173,7 +182,7 @@ func (c *call) open() error {
 func (c *call) readBody() (*parse.Map, error) {
 	r := c.req
 	if r.Body == nil || r.Body == http.NoBody {
-		return &parse.Map{}, nil
+		return &parse.Map{}, c.admit()
 	}
 	if r.ContentLength > c.h.o.MaxBody {
 		return nil, c.tooLarge()
@@ -206,6 +215,9 @@ func (c *call) readBody() (*parse.Map, error) {
 		return nil, &statusError{http.StatusBadRequest, "request aborted"}
 	}
 	c.bufs.in = buf
+	if err := c.admit(); err != nil {
+		return nil, err
+	}
 	turn, err := c.h.bodies.decode(r.Context(), &c.share, buf, c.ip)
 	if err != nil {
 		return nil, err
@@ -243,7 +255,32 @@ func (c *call) readBody() (*parse.Map, error) {
 }
 
 // ip is the address of the client.
-func (c *call) ip() string { return c.h.o.ClientIP(c.req) }
+func (c *call) ip() string {
+	if c.addr == "" {
+		c.addr = c.h.o.ClientIP(c.req)
+	}
+	return c.addr
+}
+
+// admit waits until the request is let in, where more come than can be served.
+// It does not hold up those that still send their bodies.
+func (c *call) admit() error {
+	from := ""
+	if c.h.o.Gate.Limiting() {
+		from = access.Network(c.ip(), access.ClientBits)
+	}
+	pass, err := c.h.o.Gate.Enter(c.req.Context(), from)
+	if err != nil {
+		return errCrowded
+	}
+	c.pass = pass
+	return nil
+}
+
+var errCrowded = &parse.Error{
+	Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+	Message: "Too many requests are being served at the moment. Try again soon.",
+}
 
 // tooLarge refuses a body without reading it.
 func (c *call) tooLarge() error {

@@ -77,6 +77,8 @@ type Options struct {
 	Lane *fair.Lane
 	// Answers bounds the memory of large answers; nil: by the default.
 	Answers *Answers
+	// Gate lets requests in; nil: it is always open.
+	Gate *fair.Gate
 	// Extend gives a part of an answer the time to be read; nil: nothing does.
 	Extend       func(http.ResponseWriter)
 	AllowOrigin  []string
