@@ -32,6 +32,8 @@ type client struct {
 	// request that opened it, and the library asks for a context at each call.
 	ctx context.Context
 	ip  string
+	// network is that of ip.
+	network *network
 
 	// Owned by the goroutine that reads the socket.
 	id           string // "" until connected
@@ -41,7 +43,7 @@ type client struct {
 	master       bool
 	ident        *identity
 	subs         map[parse.Value]*subscription // by requestId
-	size         int64                         // of the message that is handled
+	size         int                           // of the message that is handled
 
 	// unanswered counts pings since the last pong.
 	unanswered atomic.Int32

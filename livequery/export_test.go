@@ -19,6 +19,13 @@ func (h *Hub) Acked(installation string, moment int64) bool {
 	return true
 }
 
+// Networks is how many networks are known.
+func (h *Hub) Networks() int {
+	h.ledger.mu.Lock()
+	defer h.ledger.mu.Unlock()
+	return len(h.ledger.networks)
+}
+
 func (h *Hub) of(installation string) []*client {
 	h.mu.Lock()
 	clients := h.list()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -89,7 +90,7 @@ func (c *client) handle(msg []byte) (ok bool) {
 			ok = false
 		}
 	}()
-	c.size = int64(len(msg))
+	c.size = len(msg)
 	v, err := parse.Decode(msg, c.hub.opts.ParseLimits)
 	if err != nil {
 		c.undecodable(err)
@@ -135,8 +136,9 @@ func (c *client) connect(ctx context.Context, m *parse.Map) {
 	}
 	c.disconnect()
 	c.id = uuid.NewString()
-	c.installation = m.String("installationId")
-	c.token = m.String("sessionToken")
+	// Clones: what is kept must not keep the message.
+	c.installation = strings.Clone(m.String("installationId"))
+	c.token = strings.Clone(m.String("sessionToken"))
 	c.member = appendMember(nil, c.id, c.installation)
 	c.master = h.isMaster(m, c.ip)
 	if err := c.beforeConnect(ctx); err != nil {
@@ -148,7 +150,7 @@ func (c *client) connect(ctx context.Context, m *parse.Map) {
 	c.subs = map[parse.Value]*subscription{}
 	c.greeted.Store(true)
 	c.ws.SetReadLimit(h.opts.MaxMessageBytes)
-	c.ident = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
+	c.ident = h.acquire(ctx, c.token, c.installation, c.ip)
 	c.send(replyFrame("connected", c.member, nil))
 	c.tell("connect")
 }
@@ -169,31 +171,28 @@ func (c *client) drop(id parse.Value, sub *subscription) {
 	c.hub.shardOf(sub.class).remove(sub)
 	c.hub.detach(sub)
 	c.hub.release(sub.own)
-	c.hub.unreserve(sub.size)
+	c.hub.ledger.part(sub.inquiry)
+	c.hub.ledger.give(c.network, usage{1, sub.bytes})
 }
 
-// reserve counts a new subscription in, and refuses it beyond the limits.
-// unreserve must follow if it does not.
-func (h *Hub) reserve(c *client, replaces bool) error {
-	n, size := h.subscriptions.Add(1), h.messageBytes.Add(c.size)
+// reserve counts a new subscription in, in the place of old, which may be nil,
+// and refuses it beyond the limits. It is given back to the ledger in the end.
+func (c *client) reserve(sub, old *subscription) error {
+	h := c.hub
 	var err error
-	switch o := &h.opts; {
-	case replaces:
-	case len(c.subs) >= o.MaxSubscriptions:
-		err = parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions, the limit is %d", o.MaxSubscriptions)
-	case n > int64(o.TotalSubscriptions), size > o.TotalMessageBytes:
-		err = parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions on this server at the moment")
+	if old == nil && len(c.subs) >= h.opts.MaxSubscriptions {
+		err = parse.Errorf(parse.RequestLimitExceeded, "Too many subscriptions, the limit is %d", h.opts.MaxSubscriptions)
+	} else {
+		var instead usage
+		if old != nil {
+			instead = usage{1, old.bytes}
+		}
+		err = h.ledger.take(c.network, usage{1, sub.bytes}, instead)
 	}
 	if err != nil {
-		h.unreserve(c.size)
 		h.refused.Add(1)
 	}
 	return err
-}
-
-func (h *Hub) unreserve(size int64) {
-	h.subscriptions.Add(-1)
-	h.messageBytes.Add(-size)
 }
 
 func equalSecret(a, b string) bool {
@@ -257,52 +256,57 @@ func (c *client) subscribe(ctx context.Context, m *parse.Map) {
 // place of old, which may be nil.
 func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *parse.Map, old *subscription) (*subscription, error) {
 	h := c.hub
-	if err := h.reserve(c, old != nil); err != nil {
+	token := m.String("sessionToken")
+	sub := &subscription{client: c, requestID: requestID, base: c.ident}
+	sub.bytes = subscriptionBytes + int64(len(c.member))
+	if token != "" && token != c.token {
+		sub.bytes += tokenBytes + 2*int64(len(token))
+	}
+	if token != "" || c.token != "" {
+		sub.bytes += callerBytes
+	}
+	if err := c.reserve(sub, old); err != nil {
 		return nil, err
 	}
-	entered := false
-	defer func() {
-		if !entered {
-			h.unreserve(c.size)
-		}
-	}()
+	err := c.prepare(ctx, sub, m, token, old)
+	if err != nil {
+		h.ledger.give(c.network, usage{1, sub.bytes})
+		return nil, err
+	}
+	return sub, nil
+}
+
+// prepare is newSubscription for one that is counted.
+func (c *client) prepare(ctx context.Context, sub *subscription, m *parse.Map, token string, old *subscription) error {
+	h := c.hub
 	qv, _ := m.Get("query")
 	q, _ := qv.(*parse.Map) // checkMessage saw to it
 	q, err := c.beforeSubscribe(ctx, m, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	sub := &subscription{
-		client: c, requestID: requestID, size: c.size, class: q.String("className"),
-		head: eventHead(c.member, requestID), base: c.ident,
+	from := resume{}
+	if v, ok := m.Get("resume"); ok { // a string: checkMessage saw to it
+		from.asked = true
+		from.position, _ = v.(string)
 	}
-	sub.keys, sub.watch = stringList(q, "keys"), stringList(q, "watch")
-	if sub.keys == nil {
-		sub.keys = stringList(q, "fields")
+	asked, whereErr, err := c.inquire(q, from.asked)
+	if err != nil {
+		return err
 	}
-	sub.fields = listText(sub.keys)
-	if err := c.include(sub, q); err != nil {
-		return nil, err
+	var replaced *inquiry
+	if old != nil {
+		replaced = old.inquiry
 	}
-	sub.viewKey = sub.fields + "\x01" + listText(sub.watch) + "\x01" + sub.includeText
+	if sub.inquiry, err = h.ledger.share(c.network, asked, c.size, replaced); err != nil {
+		h.refused.Add(1)
+		return err
+	}
+	sub.head = eventHead(c.member, sub.requestID)
 	if c.master && sub.class != classSession { // sessions are their user's, whatever the key
 		sub.master = access.New(access.Principal{Kind: access.Master, InstallationID: c.installation, IP: c.ip})
 	}
-	sub.own = h.acquire(ctx, m.String("sessionToken"), c.installation, c.ip)
-	from := resume{}
-	if v, ok := m.Get("resume"); ok { // a string: checkMessage saw to it
-		from.asked, sub.positions = true, true
-		from.position, _ = v.(string)
-		sub.viewKey += "\x01+"
-	}
-	where, _ := q.Get("where")
-	var whereErr error
-	if !c.master {
-		whereErr = h.opts.Complexity.Check(where)
-	}
-	if whereErr == nil {
-		sub.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
-	}
+	sub.own = h.acquire(ctx, token, c.installation, c.ip)
 	h.attach(sub)
 	if since, goesOn := h.enlist(sub); goesOn && old == nil && !from.asked {
 		from.since, from.lost = since, true
@@ -311,14 +315,42 @@ func (c *client) newSubscription(ctx context.Context, requestID parse.Value, m *
 		h.delist(sub)
 		h.detach(sub)
 		h.release(sub.own)
-		return nil, err
+		h.ledger.part(sub.inquiry)
+		return err
 	}
-	entered = true
-	return sub, nil
+	return nil
+}
+
+// inquire reads what a query asks for. whereErr is what is wrong with its
+// where, for [shard.add].
+func (c *client) inquire(q *parse.Map, positions bool) (in *inquiry, whereErr, err error) {
+	h := c.hub
+	in = &inquiry{class: q.String("className"), positions: positions}
+	in.keys, in.watch = stringList(q, "keys"), stringList(q, "watch")
+	if in.keys == nil {
+		in.keys = stringList(q, "fields")
+	}
+	in.fields = listText(in.keys)
+	if err := c.include(in, q); err != nil {
+		return nil, nil, err
+	}
+	in.viewKey = in.fields + "\x01" + listText(in.watch) + "\x01" + in.includeText
+	if positions {
+		in.viewKey += "\x01+"
+	}
+	where, _ := q.Get("where")
+	if !c.master {
+		whereErr = h.opts.Complexity.Check(where)
+	}
+	if whereErr == nil {
+		in.where, whereErr = query.ParseWhere(where, h.opts.QueryLimits, query.Scope{Master: c.master})
+	}
+	in.canon = query.Canonical(in.where)
+	return in, whereErr, nil
 }
 
 // include reads what the events of a subscription are to carry.
-func (c *client) include(sub *subscription, q *parse.Map) error {
+func (c *client) include(to *inquiry, q *parse.Map) error {
 	v, ok := q.Get("include")
 	if !ok {
 		return nil
@@ -336,15 +368,15 @@ func (c *client) include(sub *subscription, q *parse.Map) error {
 	if n := len(in.Include); n > maxIncludes {
 		return parse.Errorf(parse.InvalidQuery, "Number of include fields (%d) exceeds maximum allowed (%d)", n, maxIncludes)
 	}
-	in.Keys = sub.keys
+	in.Keys = to.keys
 	for _, k := range in.Keys { // "owner.name" is a field of what owner points to
-		if path := query.Path(k); path.Dotted() && !slices.Contains(sub.keys, path.Root()) {
-			sub.keys = append(slices.Clip(sub.keys), path.Root())
+		if path := query.Path(k); path.Dotted() && !slices.Contains(to.keys, path.Root()) {
+			to.keys = append(slices.Clip(to.keys), path.Root())
 		}
 	}
-	sub.include, sub.includeText = in, listText(in.Include)
+	to.include, to.includeText = in, listText(in.Include)
 	if in.IncludeAll {
-		sub.includeText += "*"
+		to.includeText += "*"
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ const shardCount = 32
 //	client.mu
 //	frameConn.mu (held during a write to the socket)
 //
-// shard.qmu is taken under none and holds none; lostSubs.mu is taken under
+// shard.qmu and ledger.mu are taken under none and hold none; lostSubs.mu is taken under
 // none and holds client.mu.
 type Hub struct {
 	opts     Options
@@ -62,11 +62,10 @@ type Hub struct {
 	quit  chan struct{} // closed by Close
 	wake  chan struct{} // asks resolveAll to look at identities now
 
-	subscriptions, distinct, events, dropped atomic.Int64
-	replayed, resyncs, changes, matchNanos   atomic.Int64
-	includeReads                             atomic.Int64
-	// messageBytes is the size of the messages that made the subscriptions.
-	messageBytes, refused, expelled atomic.Int64
+	distinct, events, dropped, refused, expelled         atomic.Int64
+	replayed, resyncs, changes, matchNanos, includeReads atomic.Int64
+
+	ledger *ledger
 
 	// waiting is what all queues of clients take.
 	waiting atomic.Int64
@@ -87,6 +86,7 @@ func NewHub(o Options) *Hub {
 		opts: o, log: o.Log, stranger: access.Anonymous(), seed: maphash.MakeSeed(),
 		identities: map[string]*identity{}, clients: map[*client]struct{}{},
 		began: time.Now(), lost: lostSubs{m: map[lostKey]lostSub{}, live: map[lostKey]*subscription{}},
+		ledger:   newLedger(usage{int64(o.TotalSubscriptions), o.SubscriptionBytes}),
 		patterns: allowance{left: patternBurst}, positions: newPositionCipher(),
 		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
@@ -165,10 +165,11 @@ func (h *Hub) Stats() Stats {
 		queued += c.queued
 		c.mu.Unlock()
 	}
+	held := h.ledger.total()
 	return Stats{
-		Clients: len(clients), QueuedBytes: int64(queued), WaitingBytes: h.waiting.Load(), Subscriptions: int(h.subscriptions.Load()), DistinctQueries: int(h.distinct.Load()),
+		Clients: len(clients), QueuedBytes: int64(queued), WaitingBytes: h.waiting.Load(), Subscriptions: int(held.subscriptions), DistinctQueries: int(h.distinct.Load()),
 		Events: h.events.Load(), Dropped: h.dropped.Load(), Replayed: h.replayed.Load(), Resyncs: h.resyncs.Load(), Changes: h.changes.Load(), MatchNanos: h.matchNanos.Load(),
-		IncludeReads: h.includeReads.Load(), Refused: h.refused.Load(), Expelled: h.expelled.Load(), MessageBytes: h.messageBytes.Load(),
+		IncludeReads: h.includeReads.Load(), Refused: h.refused.Load(), Expelled: h.expelled.Load(), HeldBytes: held.bytes,
 		PendingBytes: h.pending.Load(), KeptBytes: h.kept.Load(),
 	}
 }
@@ -177,7 +178,7 @@ func (h *Hub) Stats() Stats {
 func (h *Hub) counts() (clients, subscriptions int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.clients), int(h.subscriptions.Load())
+	return len(h.clients), int(h.ledger.total().subscriptions)
 }
 
 // Close sends every client a close frame with code 1001, and waits until all
@@ -235,6 +236,7 @@ func (h *Hub) join(c *client) bool {
 		return false
 	}
 	h.wg.Add(1)
+	c.network = h.ledger.enter(c.ip)
 	h.clients[c] = struct{}{}
 	h.joined.Add(1)
 	if !h.tended {
@@ -251,6 +253,7 @@ func (h *Hub) leave(c *client) {
 	delete(h.clients, c)
 	h.joined.Add(-1)
 	h.mu.Unlock()
+	h.ledger.exit(c.network)
 	h.wg.Done()
 }
 

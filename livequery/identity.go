@@ -3,6 +3,7 @@ package livequery
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,8 +53,8 @@ func (h *Hub) acquire(ctx context.Context, token, installation, ip string) *iden
 	h.idMu.Lock()
 	id := h.identities[token]
 	if id == nil {
-		id = newIdentity(token, installation, ip)
-		h.identities[token] = id
+		id = newIdentity(strings.Clone(token), installation, ip) // it is part of a message
+		h.identities[id.token] = id
 	}
 	id.refs++
 	h.idMu.Unlock()

@@ -15,21 +15,11 @@ import (
 // subscription is one query of one client. All but the last group of fields
 // is fixed once it is made.
 type subscription struct {
+	*inquiry
 	client    *client
 	requestID parse.Value
-	class     string
-	where     query.Node // as the client sent it, before Normalize
-	keys      []string
-	watch     []string
-	// include is what events carry in the place of pointers, nil for nothing;
-	// includeText is its text.
-	include     *query.Query
-	includeText string
-	fields      string // text of keys
-	viewKey     string // text of keys, watch, include and positions
-	positions   bool   // events tell their position, for the client to resume from
-	head        []byte // see eventHead
-	size        int64  // bytes of its message
+	head      []byte // see eventHead
+	bytes     int64  // what it takes itself
 
 	// master, own (the token of the subscription) and base (the token of the
 	// connection), in this order, say who is asking.
@@ -106,14 +96,13 @@ type pathIndex struct {
 
 // distinct is one query, however many subscribe to it.
 type distinct struct {
-	canon   string
-	matcher *query.Matcher
-	scan    *query.Scan // of matcher; only the shard's dispatcher touches it, and who holds mu alone
+	canon string
+	scan  *query.Scan // only the shard's dispatcher touches it, and who holds mu alone
 	record
 	field  string // the field it is indexed by, or ""
 	values []any  // of which a match has one
 	groups []*group
-	byPlan map[string]*group
+	byPlan map[string]*group // nil if they are few
 
 	// seen is the number of the last change this query was considered for.
 	// Only the shard's dispatcher touches it.
@@ -129,18 +118,44 @@ type group struct {
 	pos   int // in query.groups
 }
 
-// view is the subscribers of a group that see the same fields of an event.
+// view is the subscribers of a group that see the same fields of an event: what
+// of the inquiry its viewKey tells.
 type view struct {
-	group       *group
-	key         string
-	fields      string
-	keys        []string
-	watch       []string
-	include     *query.Query // nil: nothing
-	includeText string
-	// positions: its subscribers are told the position of each event.
-	positions bool
-	subs      []*subscription
+	*inquiry
+	group *group
+	subs  []*subscription
+}
+
+// fewGroups is up to how many groups are looked through.
+const fewGroups = 8
+
+// find returns the group of a plan, or nil.
+func (d *distinct) find(key string) *group {
+	if d.byPlan != nil {
+		return d.byPlan[key]
+	}
+	for _, g := range d.groups {
+		if g.key == key {
+			return g
+		}
+	}
+	return nil
+}
+
+// add enters a new group.
+func (d *distinct) add(key string, plan *access.Plan) *group {
+	g := &group{query: d, key: key, plan: plan, pos: len(d.groups)}
+	d.groups = append(d.groups, g)
+	switch {
+	case d.byPlan != nil:
+		d.byPlan[key] = g
+	case len(d.groups) > fewGroups:
+		d.byPlan = make(map[string]*group, 2*len(d.groups))
+		for _, g := range d.groups {
+			d.byPlan[g.key] = g
+		}
+	}
+	return g
 }
 
 func newClassIndex(name string, source *schema.Class, queryTime time.Duration) *classIndex {
@@ -181,31 +196,28 @@ func (ci *classIndex) empty() bool { return len(ci.queries) == 0 && len(ci.refus
 
 // place puts a planned subscription into the index.
 func (ci *classIndex) place(sub *subscription, pl *planned) error {
-	canon := query.Canonical(pl.where)
-	d := ci.queries[canon]
+	d := ci.queries[pl.canon]
 	if d == nil {
 		m, err := query.Compile(pl.where)
 		if err != nil {
 			return err
 		}
-		d = &distinct{canon: canon, matcher: m, scan: m.Scan().Within(ci.queryTime), record: newRecord(pl.where), byPlan: map[string]*group{}}
+		d = &distinct{canon: pl.canon, scan: m.Scan().Within(ci.queryTime), record: newRecord(pl.where)}
 		if d.costly {
 			ci.costly++
 		}
-		ci.queries[canon] = d
+		ci.queries[pl.canon] = d
 		ci.file(d, pl.where)
 	}
 	key := pl.plan.Key()
-	g := d.byPlan[key]
+	g := d.find(key)
 	if g == nil {
-		g = &group{query: d, key: key, plan: pl.plan, pos: len(d.groups)}
-		d.byPlan[key] = g
-		d.groups = append(d.groups, g)
+		g = d.add(key, pl.plan)
 	}
-	i := slices.IndexFunc(g.views, func(v *view) bool { return v.key == sub.viewKey })
+	i := slices.IndexFunc(g.views, func(v *view) bool { return v.viewKey == sub.viewKey })
 	if i < 0 {
 		i = len(g.views)
-		g.views = append(g.views, &view{group: g, key: sub.viewKey, fields: sub.fields, keys: sub.keys, watch: sub.watch, include: sub.include, includeText: sub.includeText, positions: sub.positions})
+		g.views = append(g.views, &view{inquiry: sub.inquiry, group: g})
 	}
 	v := g.views[i]
 	sub.placed, sub.view, sub.pos = true, v, len(v.subs)

@@ -30,7 +30,7 @@ const (
 	DefaultMaxMessageBytes    = 1 << 20
 	DefaultMaxSubscriptions   = 1000
 	DefaultTotalSubscriptions = 250_000
-	DefaultTotalMessageBytes  = 128 << 20
+	DefaultSubscriptionBytes  = 288 << 20
 	DefaultMaxPending         = 1 << 16
 	DefaultPendingBytes       = 128 << 20
 	DefaultResumeWindow       = time.Minute
@@ -100,10 +100,11 @@ type Options struct {
 	MaxMessageBytes int64
 	// MaxSubscriptions bounds the subscriptions of one client.
 	MaxSubscriptions int
-	// TotalSubscriptions bounds those of all clients, and TotalMessageBytes the
-	// size of the messages that made them, which they keep some times over.
+	// TotalSubscriptions bounds those of all clients, and SubscriptionBytes the
+	// memory that they take. One network may have no more than is still free of
+	// either; a private one, which may be a proxy's, three times as much.
 	TotalSubscriptions int
-	TotalMessageBytes  int64
+	SubscriptionBytes  int64
 	// MaxPending bounds the changes of one shard that wait to be matched; over
 	// it subscribers of the class are closed with CloseResync.
 	MaxPending int
@@ -172,8 +173,8 @@ func (o Options) withDefaults() Options {
 	if o.TotalSubscriptions <= 0 {
 		o.TotalSubscriptions = DefaultTotalSubscriptions
 	}
-	if o.TotalMessageBytes <= 0 {
-		o.TotalMessageBytes = DefaultTotalMessageBytes
+	if o.SubscriptionBytes <= 0 {
+		o.SubscriptionBytes = DefaultSubscriptionBytes
 	}
 	if o.MaxPending <= 0 {
 		o.MaxPending = DefaultMaxPending
@@ -239,7 +240,7 @@ type Stats struct {
 	KeptBytes       int64 `json:"keptBytes"`       // size of those kept for clients that come back
 	MatchNanos      int64 `json:"matchNanos"`      // time spent on matching them and on queueing events
 	IncludeReads    int64 `json:"includeReads"`    // reads of objects that events include
-	MessageBytes    int64 `json:"messageBytes"`    // size of the messages that made the subscriptions
+	HeldBytes       int64 `json:"heldBytes"`       // memory that the subscriptions take
 	Refused         int64 `json:"refused"`         // subscriptions beyond a limit
 	Expelled        int64 `json:"expelled"`        // subscriptions ended for patterns that took too long
 }

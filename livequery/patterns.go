@@ -83,8 +83,8 @@ func newRecord(where query.Node) record {
 
 // admit refuses a query whose pattern may take long while such patterns take
 // too much time, or when there are too many of them; mu is held.
-func (s *shard) admit(ci *classIndex, where query.Node) error {
-	if !query.Costly(where) || s.hub.opts.QueryLimits.RegexTime < 0 || ci.queries[query.Canonical(where)] != nil {
+func (s *shard) admit(ci *classIndex, pl *planned) error {
+	if !query.Costly(pl.where) || s.hub.opts.QueryLimits.RegexTime < 0 || ci.queries[pl.canon] != nil {
 		return nil // or it is matched already
 	}
 	err := &parse.Error{Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable}

@@ -20,6 +20,7 @@ const (
 // what its caller may see of it.
 type planned struct {
 	where query.Node
+	canon string // query.Canonical of it
 	plan  *access.Plan
 }
 
@@ -66,7 +67,11 @@ func (h *Hub) plan(sub *subscription, def *schema.Class) (*planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &planned{where: where, plan: plan}, nil
+	canon := sub.canon
+	if where != sub.where {
+		canon = query.Canonical(where)
+	}
+	return &planned{where: where, canon: canon, plan: plan}, nil
 }
 
 // admit refuses what no permission of a class can give.

@@ -26,6 +26,13 @@ const (
 	kindBool   kind = "boolean"
 )
 
+// What a connection keeps of its messages, and puts into each frame, is short:
+// SDKs send 36 letters and 34.
+const (
+	maxInstallation = 200
+	maxToken        = 4096
+)
+
 // kindOf returns the JSON type that v came from.
 func kindOf(v parse.Value) kind {
 	switch v.(type) {
@@ -52,6 +59,7 @@ type shape struct {
 // member is the rule for one member of a shape.
 type member struct {
 	kind  kind
+	most  int    // bytes of a string; 0: no bound
 	names bool   // an array of distinct strings, at least one
 	shape *shape // of an object
 }
@@ -63,7 +71,7 @@ var messages = map[string]*shape{
 		members: map[string]member{
 			"op": {kind: kindString}, "applicationId": {kind: kindString}, "javascriptKey": {kind: kindString},
 			"masterKey": {kind: kindString}, "clientKey": {kind: kindString}, "windowsKey": {kind: kindString},
-			"restAPIKey": {kind: kindString}, "sessionToken": {kind: kindString}, "installationId": {kind: kindString},
+			"restAPIKey": {kind: kindString}, "sessionToken": {kind: kindString, most: maxToken}, "installationId": {kind: kindString, most: maxInstallation},
 		},
 	},
 	"subscribe":   subscribeShape(),
@@ -85,7 +93,7 @@ func subscribeShape() *shape {
 	return &shape{
 		required: []string{"op", "requestId", "query"},
 		members: map[string]member{
-			"op": {kind: kindString}, "requestId": {kind: kindNumber}, "sessionToken": {kind: kindString},
+			"op": {kind: kindString}, "requestId": {kind: kindNumber}, "sessionToken": {kind: kindString, most: maxToken},
 			// resume is pargo's own: the position to go on from.
 			"resume": {kind: kindString},
 			"query": {kind: kindObject, shape: &shape{
@@ -150,6 +158,9 @@ func (s *shape) check(m *parse.Map) string {
 func (r *member) check(v parse.Value) string {
 	if kindOf(v) != r.kind {
 		return wrongType(v, r.kind)
+	}
+	if s, ok := v.(string); ok && r.most > 0 && len(s) > r.most {
+		return fmt.Sprintf("String is too long (%d bytes), maximum %d", len(s), r.most)
 	}
 	if r.names {
 		return checkNames(v)

@@ -66,6 +66,8 @@ func TestProtocol(t *testing.T) {
 			{sub(`{"className":"Item","where":{},"keys":[]}`), errorText("Array is too short (0), minimum 1")},
 			{sub(`{"className":"Item","where":{},"keys":["a","b","a"]}`), errorText("Array items are not unique (indices 0 and 2)")},
 			{sub(`{"className":"Item","where":{},"watch":[1]}`), errorText("Invalid type: number (expected string)")},
+			{`{"op":"subscribe","requestId":1,"query":{"className":"Item","where":{}},"sessionToken":"` + strings.Repeat("x", 4097) + `"}`, errorText("String is too long (4097 bytes), maximum 4096")},
+			{`{"op":"connect","applicationId":"app","installationId":"` + strings.Repeat("x", 201) + `"}`, errorText("String is too long (201 bytes), maximum 200")},
 			{`{"op":"unsubscribe"}`, errorText("Missing required property: requestId")},
 			{`{"op":"unsubscribe","requestId":1,"x":1}`, errorText("Additional properties not allowed")},
 		}},
@@ -128,7 +130,7 @@ func TestProtocol(t *testing.T) {
 			{sub(`{"className":"Staff","where":{}}`), `{"op":"error","error":"Permission denied","code":119,"reconnect":false,"requestId":1}`}, // takes no place
 			{`{"op":"subscribe","requestId":1,"query":{"className":"Item","where":{}}}`, subscribed},
 		}},
-		{"limit of all messages", livequery.Options{TotalMessageBytes: 200}, [][]string{
+		{"limit of all bytes", livequery.Options{SubscriptionBytes: 3000}, [][]string{
 			{hello, connected},
 			{sub(`{"className":"Item","where":{}}`), subscribed},
 			{`{"op":"subscribe","requestId":2,"query":{"className":"Item","where":{"a":"` + strings.Repeat("x", 200) + `"}}}`, `{"op":"error","error":"Too many subscriptions on this server at the moment","code":155,"reconnect":false,"requestId":2}`},

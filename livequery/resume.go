@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/parse"
-	"github.com/pargo-baas/pargo/query"
 )
 
 const (
@@ -22,9 +21,6 @@ const (
 	ackInterval = time.Second
 	// maxLost bounds the subscriptions of broken connections that are kept.
 	maxLost = 100_000
-	// maxInstallation is how long an installation's id may be to be kept; SDKs
-	// send 36 letters.
-	maxInstallation = 200
 )
 
 // ring keeps the last changes of a class, for clients that come back. It is
@@ -385,13 +381,13 @@ func (s *subscription) progress() int64 {
 // identify describes a subscription such that equal ones go on with each other.
 func (s *subscription) identify(h *Hub) lostSub {
 	p := s.principal(h.stranger)
-	asked := sha256.Sum256([]byte(query.Canonical(s.where) + "\x00\x00" + s.viewKey))
+	asked := sha256.Sum256([]byte(s.canon + "\x00\x00" + s.viewKey))
 	return lostSub{class: s.class, query: asked, user: p.UserID, master: s.master != nil}
 }
 
 // remember keeps the subscriptions of a client whose connection broke.
 func (h *Hub) remember(c *client) {
-	if !h.resumes() || c.installation == "" || len(c.installation) > maxInstallation || len(c.subs) == 0 {
+	if !h.resumes() || c.installation == "" || len(c.subs) == 0 {
 		return
 	}
 	now := h.clock()

@@ -402,7 +402,7 @@ func (s *shard) add(sub *subscription, whereErr error, old *subscription, from r
 		err = whereErr
 	}
 	if err == nil {
-		err = s.admit(ci, pl.where)
+		err = s.admit(ci, pl)
 	}
 	if err == nil {
 		err = s.place(ci, sub, pl)

@@ -87,7 +87,7 @@ func (s *Server) exposeLive(w *text.Writer) {
 		w.One("pargo_livequery_resyncs_total", "counter", "Subscriptions that came back too late for that.", float64(l.Resyncs))
 		w.One("pargo_livequery_changes_total", "counter", "Changes matched with subscriptions.", float64(l.Changes))
 		w.One("pargo_livequery_match_seconds_total", "counter", "Time spent on matching changes and queueing events.", time.Duration(l.MatchNanos).Seconds())
-		w.One("pargo_livequery_subscription_bytes", "gauge", "Size of the messages that made the subscriptions.", float64(l.MessageBytes))
+		w.One("pargo_livequery_subscription_bytes", "gauge", "Memory that the subscriptions take.", float64(l.HeldBytes))
 		w.One("pargo_livequery_pending_bytes", "gauge", "Size of the changes that wait to be matched.", float64(l.PendingBytes))
 		w.One("pargo_livequery_kept_bytes", "gauge", "Size of the changes kept for clients that come back.", float64(l.KeptBytes))
 		w.One("pargo_livequery_refused_total", "counter", "Subscriptions beyond a limit of their number.", float64(l.Refused))

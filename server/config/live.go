@@ -30,6 +30,8 @@ type LiveQueryOptions struct {
 	TotalQueueBytes int64 `json:"totalQueueBytes"`
 	// MaxSubscriptions bounds the subscriptions of all clients (0: 250,000).
 	MaxSubscriptions int `json:"maxSubscriptions"`
+	// SubscriptionBytes bounds the memory that they take (0: 288 MiB).
+	SubscriptionBytes int64 `json:"subscriptionBytes"`
 	// ResumeWindow is how many seconds a client that lost its connection may
 	// take to come back and get what it missed; 0: it gets nothing; absent: 60.
 	ResumeWindow *int `json:"resumeWindow"`
@@ -108,8 +110,8 @@ func (c *Config) checkLive(p *Problems) {
 	if s.QueueBytes < 0 || s.TotalQueueBytes < 0 {
 		p.addf("liveQueryServerOptions.queueBytes and totalQueueBytes must not be negative.")
 	}
-	if s.MaxSubscriptions < 0 {
-		p.addf("liveQueryServerOptions.maxSubscriptions must not be negative.")
+	if s.MaxSubscriptions < 0 || s.SubscriptionBytes < 0 {
+		p.addf("liveQueryServerOptions.maxSubscriptions and subscriptionBytes must not be negative.")
 	}
 	for _, r := range []struct {
 		option, url string
