@@ -49,8 +49,11 @@ type client struct {
 	unanswered atomic.Int32
 	// arriving is since when a message arrives, in Unix nanoseconds; 0: none does.
 	arriving atomic.Int64
-	began    time.Time
-	greeted  atomic.Bool // it has connected once
+	// busy: a message of its waits for its turn or is served; what it says
+	// meanwhile, pongs among it, is not heard.
+	busy    atomic.Bool
+	began   time.Time
+	greeted atomic.Bool // it has connected once
 
 	mu      sync.Mutex // guards all below
 	queue   frameQueue
@@ -302,7 +305,7 @@ func (c *client) ping() {
 		c.close(websocket.StatusPolicyViolation, "connect was not sent")
 		return
 	}
-	if c.unanswered.Add(1) > 1 || c.dawdles() {
+	if !c.busy.Load() && (c.unanswered.Add(1) > 1 || c.dawdles()) {
 		c.abandon()
 		// Closing the connection under the library ends its reader, and with
 		// it the client, without waiting for anybody.

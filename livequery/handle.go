@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 )
@@ -50,16 +51,33 @@ func (c *client) read() {
 			return
 		}
 		c.unanswered.Store(0) // whoever speaks is alive
+		c.busy.Store(true)
+		turn, err := c.turn()
+		if err != nil {
+			free()
+			return
+		}
 		// Elsewhere, because a stack that has grown for a message stays as it
 		// is while its goroutine waits: 4 KiB of each silent client.
 		handled := make(chan bool, 1)
 		go func() { handled <- c.handle(msg) }()
 		ok := <-handled
+		turn.Leave()
 		free()
+		c.busy.Store(false)
 		if !ok {
 			return
 		}
 	}
+}
+
+// turn waits for the turn of a message, if many have come from the same
+// network: whoever says much, says it where all that takes long has to wait.
+func (c *client) turn() (fair.Turn, error) {
+	if c.hub.opts.Lane == nil || !c.network.pace.Exceeds(time.Now(), messageEvery, messageBurst) {
+		return fair.Turn{}, nil
+	}
+	return c.hub.opts.Lane.Enter(c.hub.ending, c.network.name)
 }
 
 // message reads a message. All large ones together are bounded: one has to
@@ -70,6 +88,8 @@ func (c *client) message(r io.Reader) (msg []byte, free func(), err error) {
 	if err != nil || len(msg) < largeMessage {
 		return msg, free, err
 	}
+	c.busy.Store(true)
+	defer c.busy.Store(false)
 	select {
 	case c.hub.large <- struct{}{}:
 	case <-c.hub.quit:

@@ -60,7 +60,10 @@ type Hub struct {
 
 	large chan struct{} // a place for each large message that is read or served
 	quit  chan struct{} // closed by Close
-	wake  chan struct{} // asks resolveAll to look at identities now
+	// ending ends with Close, by end.
+	ending context.Context
+	end    context.CancelFunc
+	wake   chan struct{} // asks resolveAll to look at identities now
 
 	distinct, events, dropped, refused, expelled         atomic.Int64
 	replayed, resyncs, changes, matchNanos, includeReads atomic.Int64
@@ -90,6 +93,7 @@ func NewHub(o Options) *Hub {
 		patterns: allowance{left: patternBurst}, positions: newPositionCipher(),
 		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
+	h.ending, h.end = context.WithCancel(context.Background())
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
 		h.shards[i].rings = map[string]*ring{}
@@ -189,6 +193,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	if !h.closed {
 		h.closed = true
 		close(h.quit)
+		h.end()
 	}
 	clients := h.list()
 	h.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 )
@@ -76,6 +77,7 @@ type network struct {
 	private bool
 	clients int
 	usage
+	pace fair.Pace // of messages
 }
 
 // ledger counts what subscriptions take, all and those of each network: one
@@ -104,7 +106,7 @@ func (l *ledger) total() usage {
 
 // enter returns the network of a new client; exit must follow.
 func (l *ledger) enter(ip string) *network {
-	name := access.Network(ip, 64)
+	name := access.Network(ip, access.ClientBits)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.networks[name]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pargo-baas/pargo/cloudcode"
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/parse"
 	"github.com/pargo-baas/pargo/query"
 	"github.com/pargo-baas/pargo/schema"
@@ -51,6 +52,13 @@ const (
 	leastShare = 64 << 10
 	// frameValues bounds the values of one message: a subscription has few.
 	frameValues = 50_000
+)
+
+// A network may send one message every so often, and as many at once as
+// messageBurst has room for, before its messages wait in the lane.
+const (
+	messageEvery = 10 * time.Millisecond
+	messageBurst = 10 * time.Second
 )
 
 // Options configures a Hub. The zero value serves every class to everybody
@@ -105,6 +113,9 @@ type Options struct {
 	// either; a private one, which may be a proxy's, three times as much.
 	TotalSubscriptions int
 	SubscriptionBytes  int64
+	// Lane is where the messages wait for their turn of a network that sends
+	// many: more than 1,000 at once, or 100 a second; nil: they do not wait.
+	Lane *fair.Lane
 	// MaxPending bounds the changes of one shard that wait to be matched; over
 	// it subscribers of the class are closed with CloseResync.
 	MaxPending int

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/livequery"
 )
 
@@ -63,6 +65,48 @@ func TestLargeMessages(t *testing.T) {
 	if s := r.hub.Stats(); s.Subscriptions != clients {
 		t.Errorf("%d subscriptions, want %d", s.Subscriptions, clients)
 	}
+}
+
+// TestManyMessages: the messages of a network that sends many wait in the lane,
+// those of others do not, and who waits is not taken for dead.
+func TestManyMessages(t *testing.T) {
+	lane := fair.NewLane(1)
+	turn, err := lane.Enter(t.Context(), "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := networked(t, livequery.Options{Lane: lane, PingInterval: time.Hour})
+	const messages = 1200
+	c, other := r.from(t, "203.0.113.1"), r.from(t, "203.0.113.2")
+	var answers, others atomic.Int64
+	count := func(s *socket, n *atomic.Int64, most int) {
+		for range most {
+			if f, err := s.read(); err != nil || !strings.HasPrefix(f, `{"op":"error"`) {
+				t.Errorf("%s, %v", f, err)
+				return
+			}
+			n.Add(1)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { count(c, &answers, messages) })
+	wg.Go(func() { count(other, &others, 5) })
+	for range messages {
+		c.send(`{"op":"unsubscribe"}`)
+	}
+	waitFor(t, "a message waits", func() bool { return lane.Waiting() == 1 })
+	waitFor(t, "the first are answered", func() bool { return answers.Load() >= 900 })
+	for i := range int64(5) {
+		r.hub.Ask("") // pings all, which c cannot answer
+		other.send(`{"op":"unsubscribe"}`)
+		waitFor(t, "another is served", func() bool { return others.Load() > i })
+	}
+	if n := answers.Load(); n == messages {
+		t.Errorf("all of %d were answered before", n)
+	}
+	turn.Leave()
+	waitFor(t, "all are answered", func() bool { return answers.Load() == messages })
+	wg.Wait()
 }
 
 // TestFirstMessageBytes: who has not connected may not send much.

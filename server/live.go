@@ -37,6 +37,7 @@ func (s *Server) buildLive(gate *access.Gate, objs *objects.Service, users *auth
 		Classes:    classes, Schema: s.registry, Gate: gate, Auth: users,
 		AppID: cfg.AppID, MasterKeyAllowed: o.MasterIPs.Allows, DetailedErrors: !cfg.EnableSanitizedErrorResponse,
 		KeyPairs: live.KeyPairs, QueueBytes: live.QueueBytes, TotalQueueBytes: live.TotalQueueBytes, TotalSubscriptions: live.MaxSubscriptions, SubscriptionBytes: live.SubscriptionBytes,
+		Lane:         s.lane,
 		PingInterval: time.Duration(live.WebsocketTimeout) * time.Millisecond,
 		SessionAge:   live.SessionAge(),
 		ResumeWindow: resumeWindow(live.ResumeWindow), ResumeChanges: live.ResumeChanges,

@@ -41,6 +41,7 @@ func (s *Server) exposeConnections(w *text.Writer) {
 	w.One("pargo_connections", "gauge", "Open connections.", float64(st.Open))
 	w.One("pargo_connections_evicted_total", "counter", "Connections without a request that were closed for a new one.", float64(st.Evicted))
 	w.One("pargo_requests_waiting", "gauge", "Requests that wait to be let in, since the cores cannot serve all that come.", float64(s.gate.Waiting()))
+	w.One("pargo_lane_waiting", "gauge", "Pieces of work that take long and wait for their turn.", float64(s.lane.Waiting()))
 	w.One("pargo_connections_refused_total", "counter", "New connections that were closed since all others were at work.", float64(st.Refused))
 }
 

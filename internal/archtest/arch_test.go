@@ -46,7 +46,7 @@ var allowed = map[string]string{
 	"cloudcode/paymentgateway":     "parse query cloudcode",
 	"internal/aggregate":           "parse query schema",
 	"internal/objects":             "parse query schema internal/access internal/storage internal/aggregate cloudcode",
-	"livequery":                    "parse query schema internal/access cloudcode",
+	"livequery":                    "parse query schema internal/access cloudcode internal/fair",
 	"livequery/redisbus":           "parse",
 	"internal/auth/provider":       "parse cloudcode",
 	"internal/auth":                "parse query schema internal/access internal/storage cloudcode internal/objects internal/cache internal/mail internal/fair",

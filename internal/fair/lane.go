@@ -54,3 +54,6 @@ func (t Turn) Leave() {
 	}
 	time.AfterFunc(min(took, longestRest), func() { q.Release(t.from, 1, int64(took)) })
 }
+
+// Waiting is how many wait for a turn.
+func (l *Lane) Waiting() int { return l.queue.Waiting() }
