@@ -56,7 +56,11 @@ func TestStats(t *testing.T) {
 		list = append(list, s)
 	}
 	want := livequery.Stats{Clients: 3, Subscriptions: 9, DistinctQueries: 2}
-	got := r.hub.Stats()
+	var got livequery.Stats
+	waitFor(t, "all is written", func() bool {
+		got = r.hub.Stats()
+		return got.QueuedBytes == 0 && got.WaitingBytes == 0
+	})
 	if got.HeldBytes == 0 {
 		t.Error("no bytes of subscriptions")
 	}
