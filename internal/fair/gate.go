@@ -18,9 +18,12 @@ const (
 	// fewest are let in, however much there is to do.
 	fewest = 2
 	// look is how often it is looked, calm how often all must be well before
-	// that ends.
-	look = 2 * time.Millisecond
-	calm = 500
+	// that ends. Too many are too many only if they were at each of so many
+	// looks: the runtime hears of many connections at a time, whose goroutines
+	// are soon done.
+	look  = 2 * time.Millisecond
+	looks = 5
+	calm  = 500
 	// longestWait is how long somebody stands in line.
 	longestWait = 10 * time.Second
 )
@@ -146,25 +149,34 @@ func (g *Gate) watch() {
 		}()
 		tick := time.NewTicker(look)
 		defer tick.Stop()
-		limit, well := int64(0), 0
+		limit, well, crowded := int64(0), 0, 0
 		for well < calm {
 			select {
 			case <-g.quit:
 				return
 			case <-tick.C:
 			}
-			switch crowded := g.runnable() > tooMany*g.cores; {
-			case crowded && limit == 0:
-				limit, well = int64(fewest*g.cores), 0
+			inside := g.inside.Load()
+			if g.runnable() > tooMany*g.cores {
+				well = 0
+				if crowded++; crowded < looks {
+					continue
+				}
+				crowded = 0
+				if limit == 0 || limit > inside {
+					limit = inside
+				}
+				limit = max(limit-limit/8-1, int64(fewest*g.cores))
 				g.queue.SetLimit(limit)
 				g.limiting.Store(true)
-			case crowded:
-				limit, well = max(limit-limit/8-1, int64(fewest*g.cores)), 0
-				g.queue.SetLimit(limit)
+				continue
+			}
+			crowded = 0
+			switch {
 			case limit > 0 && g.queue.Waiting() > 0:
 				limit, well = limit+limit/8+1, 0
 				g.queue.SetLimit(limit)
-			case g.inside.Load() > int64(watchFrom*g.cores):
+			case inside > int64(watchFrom*g.cores):
 				well = 0
 			default:
 				well++
