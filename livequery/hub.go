@@ -93,7 +93,7 @@ func NewHub(o Options) *Hub {
 		patterns: allowance{left: patternBurst}, positions: newPositionCipher(),
 		turns: make(chan struct{}, storyTurns), large: make(chan struct{}, largeMessages), quit: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
-	h.ending, h.end = context.WithCancel(context.Background())
+	h.ending, h.end = context.WithCancel(context.Background()) //nolint:forbidigo // it ends with the hub, not with a caller
 	for i := range h.shards {
 		h.shards[i].hub, h.shards[i].classes = h, map[string]*classIndex{}
 		h.shards[i].rings = map[string]*ring{}

@@ -70,6 +70,12 @@ func TestCredentials(t *testing.T) {
 			{Name: "not listed", Path: "/classes/Closed", Code: parse.OperationForbidden},
 			{Name: "not by batch", Method: "POST", Path: "/batch", Body: `{"requests":[{"method":"GET","path":"/parse/users"}]}`, Code: parse.OperationForbidden},
 			{Name: "master may", Path: "/classes/Closed", As: "master"},
+			{Name: "nor health", Path: "/health", Code: parse.OperationForbidden},
+			{Name: "master sees health", Path: "/health", As: "master"},
+		}},
+		{Name: "health among allowed routes", Config: func(c *config.Config) { open(c); c.RouteAllowList = []string{"health"} }, Steps: []scenario.Step{
+			{Name: "listed", Path: "/health", JSON: `{"status":"ok"}`},
+			{Name: "not listed", Path: "/classes/Open", Code: parse.OperationForbidden},
 		}},
 		{Name: "allowed routes, by alternatives", Config: func(c *config.Config) { open(c); c.RouteAllowList = []string{"users|users/me"} }, Steps: []scenario.Step{
 			{Name: "the longer one", Path: "/users/me", Code: parse.InvalidSessionToken},

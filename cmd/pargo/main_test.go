@@ -98,16 +98,16 @@ func (o *output) String() string {
 var urlLine = regexp.MustCompile(`REST API +(\S+)`)
 
 // start runs `pargo serve` on a free port and returns its URL once it serves.
-func start(t *testing.T, dir string) (url string, stop func() int) {
+func start(t *testing.T, dir string, flags ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	out := newOutput()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, []string{
+		done <- run(ctx, append([]string{
 			"serve", "--dataDir", dir, "--host", "127.0.0.1", "--port", "0",
 			"--schema", "../../schema.json", "--startLiveQueryServer", "--passwordCost", "4",
-		}, nil, out, out)
+		}, flags...), nil, out, out)
 	}()
 	for {
 		if strings.Contains(out.String(), "Stop with Ctrl-C") {
@@ -189,6 +189,22 @@ func TestAServerStopsCleanlyAndStartsAgainWithItsData(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "pargo.db"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("database file: %v, %v", info, err)
+	}
+}
+
+// TestHealthOfAClosedServer: the server is asked with its key where its list of
+// routes keeps others from asking.
+func TestHealthOfAClosedServer(t *testing.T) {
+	closed := []string{"--routeAllowList", "classes/.*", "--appId", "app", "--masterKey", "key"}
+	url, stop := start(t, t.TempDir(), closed...)
+	defer stop()
+	if status, _ := request(t, "GET", url+"/health", ""); status == 200 {
+		t.Error("anybody is told of the health")
+	}
+	port := url[strings.LastIndex(url, ":")+1 : strings.LastIndex(url, "/")]
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), append([]string{"health", "--host", "127.0.0.1", "--port", port}, closed...), nil, &out, &errs); code != 0 || !strings.Contains(out.String(), "ok") {
+		t.Errorf("health: %d %s %s", code, &out, &errs)
 	}
 }
 

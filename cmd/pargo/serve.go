@@ -30,6 +30,10 @@ func health(ctx context.Context, args, environ []string, stdout io.Writer) error
 	if err != nil {
 		return err
 	}
+	if cfg.RouteAllowList != nil { // which need not name /health
+		req.Header.Set("X-Parse-Application-Id", cfg.AppID)
+		req.Header.Set("X-Parse-Master-Key", cfg.MasterKey)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("not reachable: %w", err)
