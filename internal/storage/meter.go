@@ -15,9 +15,9 @@ type Meter interface {
 const packFrom = 16 << 10
 
 // Keep weighs an object that a find is about to return. Adapters call it for
-// each, as it comes; without a Meter it does nothing.
+// each, as it comes; without a Meter, or a Find, it does nothing.
 func (f *Find) Keep(o *parse.Object) error {
-	if f.Meter == nil {
+	if f == nil || f.Meter == nil {
 		return nil
 	}
 	n := o.Size()
