@@ -296,7 +296,7 @@ func (s *Server) build(ctx context.Context, cfg config.Config, gate *access.Gate
 	if err != nil {
 		return err
 	}
-	o.BodyMemory, o.Answers = s.memory.Bodies, rest.NewAnswers(s.memory.Answers)
+	o.BodyMemory, o.Answers = s.memory.Bodies, rest.NewAnswers(s.memory.Answers, s.lane)
 	o.Lane, o.Gate, o.Extend = s.lane, s.gate, s.conns.Extend
 	o.PublicExplain = use.AllowPublicExplain
 	o.Jobs, o.Hooks, o.Config, o.Logs, o.Now = s.jobs, s.hooks, appconfig.New(objs), s.logs, s.now

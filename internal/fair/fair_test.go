@@ -257,7 +257,7 @@ func TestLane(t *testing.T) {
 		}
 		wg.Wait()
 		work(0) // nobody waited when the last one left
-		want := []time.Duration{0, 200 * time.Millisecond, 210 * time.Millisecond, 11210 * time.Millisecond, 11310 * time.Millisecond}
+		want := []time.Duration{0, 300 * time.Millisecond, 310 * time.Millisecond, 12310 * time.Millisecond, 12410 * time.Millisecond}
 		if !slices.Equal(at, want) {
 			t.Errorf("%v, want %v", at, want)
 		}

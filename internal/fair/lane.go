@@ -9,13 +9,14 @@ import (
 // time, so that all that is short finds a free core.
 //
 // While others wait, what took more than [restFrom] is followed by a rest of
-// the same length: long work then takes half of what the lane has.
+// twice the length: long work then takes a third of what the lane has.
 type Lane struct{ queue *Queue }
 
 const (
 	restFrom = 20 * time.Millisecond
-	// longestRest bounds a rest.
-	longestRest = time.Second
+	// rests is how many times as long as the work a rest is, longestRest bounds it.
+	rests       = 2
+	longestRest = 2 * time.Second
 )
 
 // Cores is how many of so many cores are a lane's.
@@ -52,7 +53,7 @@ func (t Turn) Leave() {
 		q.Release(t.from, 1, int64(took))
 		return
 	}
-	time.AfterFunc(min(took, longestRest), func() { q.Release(t.from, 1, int64(took)) })
+	time.AfterFunc(min(rests*took, longestRest), func() { q.Release(t.from, 1, int64(took)) })
 }
 
 // Waiting is how many wait for a turn.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
 	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 )
@@ -40,6 +41,8 @@ const (
 // network that holds most, is cut.
 type Answers struct {
 	limit, large int64 // of all; of those beyond largeAnswer
+	// lane is where large ones are read one after the other; nil: they are not.
+	lane *fair.Lane
 
 	mu        sync.Mutex // guards all below, and of an answer what it says
 	used      int64
@@ -49,13 +52,14 @@ type Answers struct {
 	writing   map[*answer]struct{}
 }
 
-// NewAnswers returns a budget; 0 is the default.
-func NewAnswers(limit int64) *Answers {
+// NewAnswers returns a budget; 0 is the default. Large answers are read in lane,
+// which may be nil.
+func NewAnswers(limit int64, lane *fair.Lane) *Answers {
 	if limit <= 0 {
 		limit = DefaultAnswerMemory
 	}
 	return &Answers{
-		limit: limit, large: limit - limit/8,
+		limit: limit, large: limit - limit/8, lane: lane,
 		networks: map[string]int64{}, writing: map[*answer]struct{}{},
 	}
 }
@@ -65,6 +69,8 @@ type answer struct {
 	of     *Answers
 	ip     string
 	weight int64 // of what is kept
+	// turned: it is its turn in the lane, or it needs none.
+	turned bool
 	// All below is guarded by of.mu; took is changed by the request alone.
 	took    int64 // room
 	network string
@@ -129,6 +135,10 @@ func (b *Answers) grow(a *answer) error {
 	defer b.mu.Unlock()
 	if a.network == "" {
 		a.network = access.Network(a.ip, access.ClientBits)
+	}
+	if a.weight > largeAnswer && !a.turned && b.lane != nil {
+		a.need = min(4*a.weight, b.large)
+		return errNoRoom // it waits for its turn, too
 	}
 	for _, room := range [...]int64{min(a.weight+max(a.weight/4, countedAnswer), b.large), a.weight} {
 		if b.fits(a, room) {
@@ -328,10 +338,11 @@ func (c *call) large() bool {
 }
 
 // withRoom reads something that is to be answered, anew if there was no room for
-// it. Items of a batch do not wait: others of it hold what they have read.
+// it or if it was not its turn. Items of a batch do not wait: others of it hold
+// what they have read.
 func (c *call) withRoom(ctx context.Context, read func(storage.Meter) error) error {
 	for {
-		err := read(c.meter())
+		err := c.inTurn(ctx, read)
 		if err != nil && c.nested {
 			_ = c.part.Weigh(-c.part.weight) // the others go on
 		}
@@ -342,4 +353,23 @@ func (c *call) withRoom(ctx context.Context, read func(storage.Meter) error) err
 			return err
 		}
 	}
+}
+
+// inTurn reads something, which takes a turn if it has room for much.
+func (c *call) inTurn(ctx context.Context, read func(storage.Meter) error) error {
+	m := c.meter()
+	if c.nested || c.answer.took <= largeAnswer {
+		return read(m)
+	}
+	waits, cancel := context.WithDeadline(ctx, c.answer.until)
+	defer cancel()
+	turn, err := c.h.o.Answers.lane.Enter(waits, c.answer.network)
+	if err != nil {
+		return errBusy()
+	}
+	defer turn.Leave()
+	c.answer.turned = true
+	err = read(m)
+	c.answer.turned = false
+	return err
 }

@@ -13,6 +13,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pargo-baas/pargo/internal/access"
+	"github.com/pargo-baas/pargo/internal/fair"
+	"github.com/pargo-baas/pargo/internal/storage"
 	"github.com/pargo-baas/pargo/parse"
 )
 
@@ -32,7 +35,7 @@ func (b *Answers) empty(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	b := NewAnswers(16 * mib) // 14 for large ones
+	b := NewAnswers(16*mib, nil) // 14 for large ones
 	weigh := func(a *answer, n int, want error) {
 		t.Helper()
 		if err := a.Weigh(n); !errors.Is(err, want) {
@@ -69,7 +72,7 @@ func TestAnswers(t *testing.T) {
 // for several times as much, or is told to come again.
 func TestAnswersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewAnswers(16 * mib)
+		b := NewAnswers(16*mib, nil)
 		one, two := b.from("1.1.1.1"), b.from("2.2.2.2")
 		if err := one.Weigh(13 * mib); err != nil {
 			t.Fatal(err)
@@ -110,7 +113,7 @@ func TestAnswersWait(t *testing.T) {
 // and a large one is not passed by other large ones for ever.
 func TestAnswersTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewAnswers(16 * mib)
+		b := NewAnswers(16*mib, nil)
 		var mu sync.Mutex // guards order
 		var order []string
 		held, other := b.from("1.1.1.1"), b.from("9.9.9.9")
@@ -173,7 +176,7 @@ func (w *timed) SetWriteDeadline(at time.Time) error {
 // for room, the one of the network that holds most.
 func TestAnswersCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewAnswers(16 * mib)
+		b := NewAnswers(16*mib, nil)
 		began := time.Now()
 		write := func(ip string, n int) (*answer, *timed) {
 			a, w := b.from(ip), &timed{ResponseRecorder: httptest.NewRecorder()}
@@ -217,7 +220,7 @@ func TestAnswersCut(t *testing.T) {
 // than there is, and all of it is given back.
 func TestAnswersGivenBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		b := NewAnswers(16 * mib)
+		b := NewAnswers(16*mib, nil)
 		answers := make([]*answer, 6)
 		for i := range answers {
 			answers[i] = b.from([]string{"1.1.1.1", "1.1.1.1", "2.2.2.2", "3.3.3.3", "x", ""}[i])
@@ -263,7 +266,7 @@ func TestAnswersGivenBack(t *testing.T) {
 
 // TestAnswersAtOnce is for the race detector.
 func TestAnswersAtOnce(t *testing.T) {
-	b := NewAnswers(16 * mib)
+	b := NewAnswers(16*mib, nil)
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -286,4 +289,54 @@ func TestAnswersAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	b.empty(t)
+}
+
+// TestLargeAnswersInTurn: what outgrows 1 MiB is read anew when it is its turn in
+// the lane; what does not, and what an item of a batch reads, at once.
+func TestLargeAnswersInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lane := fair.NewLane(1)
+		b := NewAnswers(16*mib, lane)
+		turn, err := lane.Enter(t.Context(), "another")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func(size int, batch bool) (times int, err error) {
+			c := &call{h: &Handler{o: Options{Answers: b}}, principal: access.Anonymous()}
+			defer func() { b.free(&c.answer) }()
+			if batch {
+				whole := &sharedAnswer{answer: c.ownMeter()}
+				whole.answer.turned = true
+				c.nested, c.part.whole = true, whole
+			}
+			err = c.withRoom(t.Context(), func(m storage.Meter) error {
+				times++
+				return m.Weigh(size)
+			})
+			return times, err
+		}
+		for _, tt := range []struct {
+			size  int
+			batch bool
+			times int
+			code  parse.Code
+		}{
+			{size: mib, times: 1},
+			{size: 2 * mib, batch: true, times: 1},
+			{size: 2 * mib, times: 1, code: parse.RequestLimitExceeded}, // after ten seconds
+		} {
+			if times, err := read(tt.size, tt.batch); times != tt.times || parse.CodeOf(err) != tt.code {
+				t.Errorf("%d bytes while another is at work: read %d times, %v", tt.size, times, err)
+			}
+		}
+		turn.Leave()
+		if times, err := read(2*mib, false); times != 2 || err != nil {
+			t.Errorf("in its turn: read %d times, %v", times, err)
+		}
+		if turn, err = lane.Enter(t.Context(), "another"); err != nil {
+			t.Error(err)
+		}
+		turn.Leave()
+		b.empty(t)
+	})
 }

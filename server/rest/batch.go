@@ -64,6 +64,7 @@ func batch(ctx context.Context, c *call) (reply, error) {
 	}
 	items := make([]item, len(requests))
 	whole := &sharedAnswer{answer: c.ownMeter()}
+	whole.answer.turned = true // its items do not wait
 	t, _ := c.body.Get("transaction")
 	transaction := t == true
 	for i, req := range requests {

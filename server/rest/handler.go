@@ -159,7 +159,7 @@ type Handler struct {
 func New(objs *objects.Service, users *auth.Service, o Options) *Handler {
 	o.MountPath = strings.TrimRight(o.MountPath, "/")
 	if o.Answers == nil {
-		o.Answers = NewAnswers(0)
+		o.Answers = NewAnswers(0, o.Lane)
 	}
 	h := &Handler{o: o, objs: objs, auth: users, bodies: newBudget(o.BodyMemory, o.Lane), cors: newCORS(o.AllowOrigin, o.AllowHeaders)}
 	h.prefixes = batchPrefixes(o)

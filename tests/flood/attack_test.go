@@ -94,7 +94,7 @@ var kinds = []kind{
 			return
 		}
 		for i := 0; i < 100; i++ { // answers pile up
-			if !a.write(c, a.head("GET", "/classes/Text?limit=200", 0)) {
+			if !a.write(c, a.head("GET", "/classes/Text?limit=200&where=%7B%22l%22:%7B%22$exists%22:true%7D%7D", 0)) {
 				return
 			}
 		}
