@@ -106,7 +106,7 @@ func (l *ledger) total() usage {
 
 // enter returns the network of a new client; exit must follow.
 func (l *ledger) enter(ip string) *network {
-	name := access.Network(ip, access.ClientBits)
+	name := access.ClientNetwork(ip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.networks[name]

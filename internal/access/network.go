@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// ClientBits are those of an IPv6 address that are one client's.
-const ClientBits = 64
+// ClientNetwork names the network of one client: an IPv4 address, or a /64 of
+// IPv6, since all its addresses are a single client's to choose from.
+func ClientNetwork(ip string) string { return Network(ip, 64) }
 
-// Network names the network of one client: an IPv4 address, or the first bits
-// of an IPv6 one, since all addresses of a /64 are a single client's to choose
-// from. What is no address stands for itself.
+// Network names a network: an IPv4 address, or the first bits of an IPv6 one.
+// What is no address stands for itself.
 func Network(ip string, bits int) string {
 	if !strings.Contains(ip, ":") {
 		return ip

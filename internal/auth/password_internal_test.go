@@ -94,6 +94,18 @@ func TestDummyCostsAsMuch(t *testing.T) {
 	}
 }
 
+// countFailure counts who was refused and whose context ended; there is no other failure.
+func countFailure(t *testing.T, err error, refused, ended *atomic.Int64) {
+	switch {
+	case parse.CodeOf(err) == parse.RequestLimitExceeded:
+		refused.Add(1)
+	case errors.Is(err, context.Canceled):
+		ended.Add(1)
+	default:
+		t.Error(err)
+	}
+}
+
 // TestSuspectsWait: who has failed lately is checked one at a time, in a
 // bounded queue, and does not keep others from the slots.
 func TestSuspectsWait(t *testing.T) {
@@ -108,13 +120,10 @@ func TestSuspectsWait(t *testing.T) {
 	var refused, ended atomic.Int64
 	for range suspectQueue + 5 {
 		wg.Go(func() {
-			switch _, err := h.verifySuspect(ctx, "net", "x", ""); {
-			case parse.CodeOf(err) == parse.RequestLimitExceeded:
-				refused.Add(1)
-			case errors.Is(err, context.Canceled):
-				ended.Add(1)
-			default:
-				t.Error(err)
+			if _, err := h.verifySuspect(ctx, "net", "x", ""); err == nil {
+				t.Error("one was compared")
+			} else {
+				countFailure(t, err, &refused, &ended)
 			}
 		})
 	}
@@ -153,15 +162,10 @@ func TestDoubtedGuesses(t *testing.T) {
 	var wg sync.WaitGroup
 	for range suspectQueue + 11 {
 		wg.Go(func() {
-			switch _, err := h.verifyFrom(ctx, "net", "x", ""); {
-			case err == nil:
+			if _, err := h.verifyFrom(ctx, "net", "x", ""); err == nil {
 				wrong.Add(1)
-			case parse.CodeOf(err) == parse.RequestLimitExceeded:
-				refused.Add(1)
-			case errors.Is(err, context.Canceled):
-				ended.Add(1)
-			default:
-				t.Error(err)
+			} else {
+				countFailure(t, err, &refused, &ended)
 			}
 		})
 	}

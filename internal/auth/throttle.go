@@ -44,12 +44,9 @@ var DefaultThrottle = Throttle{
 	AccountFailures: 50, SiegeFailures: 3, Mails: 5, NetworkMails: 50,
 }
 
-// Bits of an IPv6 address that are one client's; under siege those that one
-// subscriber of a provider may get.
-const (
-	clientBits = access.ClientBits
-	siegeBits  = 48
-)
+// siegeBits are those of an IPv6 address that one subscriber of a provider may
+// get, who is looked at as a whole under siege.
+const siegeBits = 48
 
 // limited is a counter with its limit.
 type limited struct {
@@ -85,7 +82,7 @@ func (s *Service) guess(ctx context.Context, p *access.Principal, names ...strin
 		return nil, nil
 	}
 	g := &guess{s: s}
-	network, wide := access.Network(p.IP, clientBits), access.Network(p.IP, siegeBits)
+	network, wide := access.ClientNetwork(p.IP), access.Network(p.IP, siegeBits)
 	if !access.Internal(p.IP) && t.NetworkFailures > 0 {
 		g.far = []limited{{t.Prefix + "net:" + network, t.NetworkFailures}}
 		g.from = network
@@ -222,7 +219,7 @@ func (s *Service) mayMail(ctx context.Context, p *access.Principal, name string)
 	}
 	var list []limited
 	if t.NetworkMails > 0 && !access.Internal(p.IP) {
-		list = append(list, limited{t.Prefix + "mailnet:" + access.Network(p.IP, clientBits), t.NetworkMails})
+		list = append(list, limited{t.Prefix + "mailnet:" + access.ClientNetwork(p.IP), t.NetworkMails})
 	}
 	if t.Mails > 0 {
 		list = append(list, limited{t.named("mail", name), t.Mails})

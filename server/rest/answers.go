@@ -134,7 +134,7 @@ func (b *Answers) grow(a *answer) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a.network == "" {
-		a.network = access.Network(a.ip, access.ClientBits)
+		a.network = access.ClientNetwork(a.ip)
 	}
 	if a.weight > largeAnswer && !a.turned && b.lane != nil {
 		a.need = min(4*a.weight, b.large)

@@ -88,7 +88,7 @@ func (b *budget) decode(ctx context.Context, s *share, body []byte, ip func() st
 	}
 	ctx, cancel := context.WithTimeout(ctx, decodeWait)
 	defer cancel()
-	need, from := min(copies*int64(size), b.limit), access.Network(ip(), access.ClientBits)
+	need, from := min(copies*int64(size), b.limit), access.ClientNetwork(ip())
 	if err := b.decoded.Acquire(ctx, from, need); err != nil {
 		return fair.Turn{}, errBusy()
 	}

@@ -100,7 +100,7 @@ func (c *call) release() {
 	bufferPool.Put(b)
 }
 
-// free gives back the memory that is counted.
+// free gives back the pass and the memory that is counted.
 func (c *call) free() {
 	c.pass.Leave()
 	c.pass = fair.Pass{}
@@ -267,7 +267,7 @@ func (c *call) ip() string {
 func (c *call) admit() error {
 	from := ""
 	if c.h.o.Gate.Limiting() {
-		from = access.Network(c.ip(), access.ClientBits)
+		from = access.ClientNetwork(c.ip())
 	}
 	pass, err := c.h.o.Gate.Enter(c.req.Context(), from)
 	if err != nil {

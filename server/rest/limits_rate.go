@@ -144,7 +144,7 @@ func (c *call) rateKey(r *RateLimit, s sender, path string) string {
 			return "user:" + p.UserID
 		}
 	}
-	return "ip:" + access.Network(s.ip, access.ClientBits)
+	return "ip:" + access.ClientNetwork(s.ip)
 }
 
 var loginPath = regexp.MustCompile(`(?i)^/login/?$`)
