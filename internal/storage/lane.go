@@ -2,8 +2,8 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/pargo-baas/pargo/internal/fair"
@@ -37,7 +37,7 @@ type Judge interface {
 //
 // Clients get code 155 with status 503 when too many wait.
 func Laned(s Store, lane *fair.Lane) Store {
-	l := &laned{Store: s, turn: make(chan struct{}, 1), costly: query.Costly, lane: lane}
+	l := &laned{Store: s, turn: fair.NewQueue(1, slowQueue), costly: query.Costly, lane: lane}
 	if j := as[Judge](s); j != nil {
 		l.costly = j.Costly
 	}
@@ -46,10 +46,9 @@ func Laned(s Store, lane *fair.Lane) Store {
 
 type laned struct {
 	Store
-	costly  func(query.Node) bool
-	lane    *fair.Lane
-	turn    chan struct{}
-	waiting atomic.Int64
+	costly func(query.Node) bool
+	lane   *fair.Lane
+	turn   *fair.Queue
 }
 
 var (
@@ -114,31 +113,28 @@ func (l *laned) enter(ctx context.Context, where query.Node) (leave func(), err 
 	if !l.costly(where) {
 		return func() {}, nil
 	}
-	if l.waiting.Add(1) > slowQueue {
-		l.waiting.Add(-1)
-		return nil, &parse.Error{
-			Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
-			Message: "Too many slow queries are running at the moment. Try again soon.",
+	if err := l.turn.Acquire(ctx, "", 1); err != nil {
+		if errors.Is(err, fair.ErrFull) {
+			err = &parse.Error{
+				Code: parse.RequestLimitExceeded, Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
+				Message: "Too many slow queries are running at the moment. Try again soon.",
+			}
 		}
+		return nil, err
 	}
-	defer l.waiting.Add(-1)
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	done := func() { l.turn.Release("", 1, 0) }
 	turn, err := l.lane.Enter(ctx, "")
 	if err != nil {
-		<-l.turn
+		done()
 		return nil, err
 	}
 	began := time.Now()
 	return func() {
 		turn.Leave()
 		if took := time.Since(began); took > slowRest {
-			time.AfterFunc(took, func() { <-l.turn })
+			time.AfterFunc(took, done)
 			return
 		}
-		<-l.turn
+		done()
 	}, nil
 }
